@@ -1,0 +1,54 @@
+# All that is needed is git, make and python3 (3.11 or later) with venv. uv is used when it is there; `make UV= ...`
+# does without. ARGS goes to the program a target runs: make demo ARGS='--for 10s', make test ARGS='-k drain -x'.
+
+PYTHON ?= python3
+UV ?= $(shell command -v uv 2>/dev/null)
+ARGS ?=
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench schema fresh clean
+
+help:  ## show this list
+	@awk -F ':.*##' '/^[a-z]+:.*##/ { printf "make %-8s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/.installed-embedded  ## route events on a real nats-server and watch; Ctrl-C ends it
+	@$(BIN)/gateway demo $(ARGS)
+
+test: .venv/.installed-test  ## run the whole suite against real nats-servers
+	@$(BIN)/pytest $(ARGS)
+
+check: .venv/.installed-test  ## format, lint, types, floors, example configs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/architecture
+	$(BIN)/gateway check config/gateway.yaml config/examples
+
+bench: .venv/.installed-test  ## measure, side by side with plain nats-py loops
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+schema: .venv/.installed-embedded  ## write config/gateway.schema.json anew
+	$(BIN)/gateway schema > config/gateway.schema.json
+
+fresh:  ## clone the last commit to a temporary folder and run both commands there
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && git clone -q . "$$folder/clone" && \
+	$(MAKE) -C "$$folder/clone" demo ARGS='--for 5s' && $(MAKE) -C "$$folder/clone" test
+
+clean:  ## remove the virtual environment and everything made
+	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp makes the second run instant. What the tests need covers what the demo needs.
+.venv/.installed-%: pyproject.toml
+	@echo 'installing what make $(or $(MAKECMDGOALS),$*) needs into .venv'
+ifneq ($(UV),)
+	@test -x $(BIN)/python || "$(UV)" venv -q --python '>=3.11' .venv
+	@"$(UV)" pip install -q --python $(BIN)/python -e '.[$*]'
+else
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo 'this needs Python 3.11 or later; say where it is: make PYTHON=python3.12 ...'; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[$*]'
+endif
+	@touch .venv/.installed-embedded $@
