@@ -1,0 +1,33 @@
+"""Helpers of components that check their own config."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..errors import ConfigProblem, PathStep
+from ..paths import Path, path_of
+
+
+@contextmanager
+def within(*place: PathStep) -> Iterator[None]:
+    """Put `place` before the path of a ConfigProblem raised inside."""
+    try:
+        yield
+    except ConfigProblem as problem:
+        raise ConfigProblem((*place, *problem.path), problem.text, problem.hint) from None
+
+
+def body_path(path: str | Path, *place: PathStep) -> Path:
+    """A path that can be written to; raises ConfigProblem at `place` for a `$`-name."""
+    with within(*place):
+        path = path_of(path) if isinstance(path, str) else path
+        if path.is_attribute:
+            raise ConfigProblem((), f"{path} is read-only", 'a key that begins with $ stands in quotes: "$x"')
+    return path
+
+
+def need_some(config: object, what: str) -> None:
+    """Raise ConfigProblem for an empty config: a step that does nothing is a slip."""
+    if not config:
+        raise ConfigProblem((), f"names no {what}")

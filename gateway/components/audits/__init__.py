@@ -1,0 +1,1 @@
+"""The built-in audits, one a file: where the records of what was done are kept."""

@@ -1,0 +1,1 @@
+"""The built-in codecs, one a file: bytes to plain data and back."""

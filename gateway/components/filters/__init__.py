@@ -1,0 +1,1 @@
+"""The built-in filters, one a file: which events go on."""

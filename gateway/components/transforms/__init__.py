@@ -1,0 +1,1 @@
+"""The built-in transforms, one a file: new events from old ones."""

@@ -1,0 +1,38 @@
+"""How transforms reach into a body without decoding or copying more of it than they touch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ...event import Event
+from ...paths import Path
+
+Steps = tuple[str, ...]
+
+
+def opened(event: Event, keys: Iterable[str]) -> Any:
+    """The event's body with the values at these top-level keys decoded; others may still be raw. To be read only."""
+    for key in keys:
+        event.top(key)
+    return event.encodable
+
+
+def keys_through(paths: Iterable[Path]) -> frozenset[str]:
+    """The top-level keys that paths lead through: one that is replaced or removed as a whole is not looked into."""
+    return frozenset(path.steps[0] for path in paths if len(path.steps) > 1)
+
+
+def keys_read(paths: Iterable[Path]) -> frozenset[str]:
+    """The top-level keys of the body that paths read; `$`-names read none."""
+    return frozenset(path.steps[0] for path in paths if path.steps)
+
+
+def in_cutting_order(paths: Iterable[Steps]) -> list[Steps]:
+    """Later list items first, so that cutting one does not move those still to be cut."""
+    listed = list(paths)
+    return sorted(listed, key=_places, reverse=True) if len(listed) > 1 else listed
+
+
+def _places(steps: Steps) -> list[tuple[int, str]]:
+    return [(int(step) if step.isascii() and step.isdigit() else -1, step) for step in steps]
