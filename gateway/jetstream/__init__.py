@@ -1,0 +1,1 @@
+"""The JetStream edge: the only importer of `nats`."""

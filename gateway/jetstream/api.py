@@ -1,0 +1,72 @@
+"""The JetStream API as raw requests: nats-py's dataclasses lack fields and erase what they do not know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import nats.errors
+
+from ..errors import GatewayError
+from .connection import Connection
+
+TIMEOUT = 5.0
+"""Seconds for one API call; a cluster without a leader answers nothing at all."""
+
+STREAM_NOT_FOUND = 10059
+CONSUMER_NOT_FOUND = 10014
+CONSUMER_EXISTS = 10148
+
+
+class ApiError(GatewayError):
+    """The server answered with an error. `code` is HTTP-like, `err_code` the server's own number."""
+
+    def __init__(self, code: int, err_code: int, description: str) -> None:
+        self.code = code
+        self.err_code = err_code
+        self.description = description
+        super().__init__(f"{description} ({err_code})")
+
+
+class ApiUnavailable(GatewayError):
+    """Nobody answered: no connection, no leader, no JetStream, or no permission to ask."""
+
+
+class JetStreamApi:
+    """Requests to `$JS.API`, or to a domain's."""
+
+    def __init__(self, connection: Connection, domain: str | None = None) -> None:
+        self._connection = connection
+        self.prefix = f"$JS.{domain}.API" if domain else "$JS.API"
+
+    async def request(self, subject: str, body: Any = None) -> dict[str, Any]:
+        """Ask, and give the answer as plain data. Raises ApiError and ApiUnavailable."""
+        full = f"{self.prefix}.{subject}"
+        data = b"" if body is None else msgspec.json.encode(body)
+        try:
+            answer = await self._connection.wire.request(full, data, timeout=TIMEOUT)
+        except nats.errors.NoRespondersError as error:
+            raise ApiUnavailable("JetStream does not answer: it is not enabled, or has no leader now") from error
+        except (nats.errors.TimeoutError, TimeoutError) as error:
+            denied = self._connection.denied(full)
+            why = "no permission to publish there" if denied else f"no answer in {TIMEOUT:g} s"
+            raise ApiUnavailable(f"{full}: {why}") from error
+        except (nats.errors.Error, OSError) as error:
+            raise ApiUnavailable(f"{full}: {error or type(error).__name__}") from error
+        reply: dict[str, Any] = msgspec.json.decode(answer.data)
+        if "error" in reply:
+            fault = reply["error"]
+            raise ApiError(fault.get("code", 0), fault.get("err_code", 0), fault.get("description", "no description"))
+        return reply
+
+    async def stream_info(self, stream: str) -> dict[str, Any]:
+        """Config, state and creation time of a stream."""
+        return await self.request(f"STREAM.INFO.{stream}")
+
+    async def takers(self, subject: str) -> list[str] | None:
+        """The streams that take `subject`; None when nobody says."""
+        try:
+            reply = await self.request("STREAM.NAMES", {"subject": subject})
+        except (ApiError, ApiUnavailable):
+            return None
+        return list(reply.get("streams") or [])

@@ -1,0 +1,232 @@
+"""The lane's way in: one durable consumer, read by raw pull requests.
+
+Several requests are outstanding at once, sized by the lane's window; a watchdog forgets those that died with a server,
+which neither nats-py nor the server would tell us.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+
+import msgspec
+
+from ..config import model
+from ..errors import RouteFault
+from ..event import Delivery
+from ..ports import LaneSink, SourceInfo
+from .answers import status_of
+from .api import ApiError, ApiUnavailable, JetStreamApi
+from .connection import Connection
+from .consumers import Durable
+from .pulls import Pulls
+from .streams import missing_stream
+
+log = logging.getLogger("gateway.nats")
+
+EXPIRES = 30.0
+"""Seconds a pull request stands; long, because an idle route should cost nothing."""
+HEARTBEAT = 5.0
+"""Seconds between the server's signs of life on an idle request."""
+SILENCE = 3 * HEARTBEAT
+"""Seconds without any sign after which the requests are taken for dead."""
+BACKOFF = (0.1, 0.25, 0.5, 1.0, 2.0)
+"""Seconds before asking again after 1, 2, ... refusals in a row: a consumer without a leader refuses at once."""
+LOST_AFTER = len(BACKOFF)
+"""Refusals in a row after which the consumer is looked for."""
+
+
+class JetStreamSource:
+    """One durable of one stream."""
+
+    def __init__(
+        self, connection: Connection, api: JetStreamApi, route: model.Route, durable: Durable, inbox_prefix: str
+    ) -> None:
+        self._connection = connection
+        self._api = api
+        self._route = route
+        self._durable = durable
+        self._inbox = f"{inbox_prefix}.{secrets.token_hex(8)}"
+        source = route.source
+        self._next = f"{api.prefix}.CONSUMER.MSG.NEXT.{source.stream}.{source.durable}"
+        self._sink: LaneSink | None = None
+        self._generation = 0
+        self._sid = 0
+        self._pulls = Pulls()
+        self._alive_at = 0.0
+        self._refusals = 0
+        self._not_before = 0.0
+        self.too_large = False
+        """The last pull ended because the next message alone is larger than was asked for."""
+
+    async def open(self) -> SourceInfo:
+        """Make or check the durable, and listen; raises RouteFault."""
+        source = self._route.source
+        try:
+            stream = await self._api.stream_info(source.stream)
+            consumer = await self._durable.ensure(stream)
+        except ApiError as error:
+            if error.err_code == 10059:
+                raise missing_stream(source.stream, list(source.subjects)) from error
+            raise RouteFault("consumer-refused", f"{source.stream}/{source.durable}: {error}") from error
+        except ApiUnavailable as error:
+            raise RouteFault("jetstream-unavailable", str(error)) from error
+        if self._generation != self._connection.generation:
+            self._sid = await self._connection.wire.attach(f"{self._inbox}.*", self._arrived)
+            self._generation = self._connection.generation
+        self._pulls.clear()
+        self._refusals = 0
+        self._not_before = 0.0
+        self.too_large = False
+        return SourceInfo(created=stream["created"], ack_wait=consumer["config"].get("ack_wait", 30e9) / 1e9)
+
+    async def created(self) -> str:
+        """The stream's creation time as the server writes it."""
+        try:
+            return str((await self._api.stream_info(self._route.source.stream))["created"])
+        except (ApiError, ApiUnavailable) as error:
+            raise RouteFault("jetstream-unavailable", str(error)) from error
+
+    def attach(self, sink: LaneSink) -> None:
+        """Deliver to this lane."""
+        self._sink = sink
+
+    @property
+    def wanted(self) -> int:
+        """Messages asked for and not yet come."""
+        return self._pulls.events
+
+    @property
+    def wanted_bytes(self) -> int:
+        """Bytes asked for and not yet come."""
+        return self._pulls.size
+
+    def pull(self, events: int, size: int | None) -> bool:
+        """Ask for messages; not while disconnected, nor too soon after a refusal."""
+        now = time.monotonic()
+        if now < self._not_before:
+            return False
+        if size is None:
+            # One message of any size: the window is empty, and the next one would not fit into any share of it.
+            events = 1
+        request = {"batch": events, "expires": int(EXPIRES * 1e9), "idle_heartbeat": int(HEARTBEAT * 1e9)}
+        if size is not None:
+            request["max_bytes"] = size
+        body = msgspec.json.encode(request)
+        number = self._pulls.asked(events, size or 0, now + EXPIRES)
+        command = f"PUB {self._next} {self._inbox}.{number} {len(body)}\r\n".encode() + body + b"\r\n"
+        if not self._connection.wire.write(command):
+            self._pulls.clear()
+            return False
+        self._alive_at = max(self._alive_at, now)
+        return True
+
+    def check(self, now: float) -> None:
+        """The watchdog."""
+        self._pulls.expire(now)
+        if self._pulls.events and now - self._alive_at > SILENCE:
+            log.warning(
+                "no sign of life from the consumer for %.0f s: asking again",
+                now - self._alive_at,
+                extra={"event": "source.silent", "route": self._route.name},
+            )
+            self._pulls.clear()
+            self._alive_at = now
+            self._lose("source-silent", "the consumer gave no sign of life")
+
+    def ack(self, token: str) -> None:
+        """Settled."""
+        self._connection.wire.write(b"PUB %b 0\r\n\r\n" % token.encode())
+
+    def nak(self, token: str, delay: float = 0.0) -> None:
+        """Give back, to be delivered again after `delay` seconds."""
+        self._settle(token, b'-NAK {"delay":%d}' % int(delay * 1e9) if delay > 0 else b"-NAK")
+
+    def term(self, token: str, reason: str) -> None:
+        """Settled, never to be delivered again; the reason shows in the server's advisory."""
+        self._settle(token, b"+TERM " + reason.encode())
+
+    def progress(self, token: str) -> None:
+        """Still being worked on."""
+        self._settle(token, b"+WPI")
+
+    def _settle(self, token: str, word: bytes) -> None:
+        self._connection.wire.write(b"PUB %b %d\r\n%b\r\n" % (token.encode(), len(word), word))
+
+    async def pending(self) -> tuple[int, int]:
+        """Messages not yet delivered, and delivered but not settled."""
+        source = self._route.source
+        try:
+            info = await self._api.request(f"CONSUMER.INFO.{source.stream}.{source.durable}")
+        except (ApiError, ApiUnavailable) as error:
+            raise RouteFault("jetstream-unavailable", str(error)) from error
+        return int(info.get("num_pending", 0)), int(info.get("num_ack_pending", 0))
+
+    async def close(self) -> None:
+        """Stop delivering, having taken what was already on its way."""
+        if self._generation == self._connection.generation:
+            await self._connection.wire.detach(self._sid)
+        self._generation = 0
+        self._pulls.clear()
+
+    # ------------------------------------------------------------------ what arrives
+
+    def _arrived(self, subject: str, reply: str, header_block: bytes, data: bytes) -> None:
+        sink = self._sink
+        if sink is None:
+            return
+        self._alive_at = time.monotonic()
+        if not reply:
+            self._status(subject, header_block)
+            return
+        tokens = reply.split(".")
+        # 9 tokens: $JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<stored ns>.<pending>;
+        # with a domain and account hash two more stand before the stream, and a random one may end it.
+        at = 4 if len(tokens) == 9 else 6
+        self._refusals = 0
+        self.too_large = False
+        delivery = Delivery(
+            subject, header_block, data, reply, int(tokens[at + 1]), int(tokens[at]), int(tokens[at + 3])
+        )
+        self._pulls.came(delivery.size)
+        sink.delivered(delivery)
+
+    def _status(self, subject: str, header_block: bytes) -> None:
+        """A word of the server about a request: alive, over, or refused."""
+        code, text, headers = status_of(header_block)
+        if code == 100:
+            return
+        number = subject.rpartition(".")[2]
+        undelivered = headers.get("Nats-Pending-Messages", "")
+        left = int(undelivered) if undelivered.isdigit() else None
+        untouched = self._pulls.ended(int(number) if number.isdigit() else 0, left)
+        lower = text.lower()
+        if code in (404, 408) or (code == 409 and "batch completed" in lower):
+            self._ask_again()
+        elif code == 409 and "maxbytes" in lower:
+            self.too_large = untouched
+            self._ask_again()
+        elif code == 409 and ("consumer deleted" in lower or "consumer is push based" in lower):
+            self._lose("consumer-lost", "the consumer was deleted")
+        elif code == 400:
+            self._lose("pull-refused", f"the server refuses the pull request: {text}")
+        else:
+            self._refused(code, text)
+
+    def _refused(self, code: int, text: str) -> None:
+        """Nobody serves the request now: no leader, a server going down, too many waiting requests."""
+        self._pulls.clear()
+        self._refusals += 1
+        self._not_before = time.monotonic() + BACKOFF[min(self._refusals, len(BACKOFF)) - 1]
+        if self._refusals >= LOST_AFTER:
+            self._refusals = 0
+            self._lose("consumer-unavailable", text or f"nobody serves the consumer ({code})")
+
+    def _ask_again(self) -> None:
+        if self._sink is not None:
+            self._sink.pull_ended()
+
+    def _lose(self, code: str, text: str) -> None:
+        if self._sink is not None:
+            self._sink.source_lost(code, text)

@@ -1,0 +1,194 @@
+"""The data path on nats-py's connection: our parser in place of its own, our writes beside its own.
+
+nats-py makes a Msg, a dict of headers and a queue hop of every message, which costs three times what routing it costs,
+and loses headers it cannot represent. Connecting, authentication, TLS, reconnecting and the control plane stay
+nats-py's. The names with an underscore used here are why `pyproject.toml` holds nats-py to one minor version;
+docs/decisions/0002 has the figures and the ways not taken. Protocol: docs.nats.io, "NATS Client Protocol".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from nats.aio.client import Client
+from nats.errors import Error, ProtocolError
+
+log = logging.getLogger("gateway.nats")
+
+Sink = Callable[[str, str, bytes, bytes], None]
+"""Takes subject, reply subject (or ""), header block (or b"") and payload of one message."""
+
+MAX_CONTROL_LINE = 1 << 20
+"""Bytes without a line end after which the peer is no NATS server; an INFO line of a large cluster is far smaller."""
+
+
+class Wire(Client):
+    """A nats-py client whose subscriptions may have a sink, and which writes without waiting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sinks: dict[bytes, Sink] = {}
+        self.on_denied: Callable[[str], None] = _ignore
+        self.require_tls = False
+        self._ps = Parser(self)  # type: ignore[assignment]
+        self._out: list[bytes] = []
+        self._flushing = False
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        """nats-py goes on in plaintext when a server offers no TLS; we end it before any credential is sent."""
+        if initial_connection and self.require_tls and not info.get("tls_required"):
+            raise Error("the server offers no TLS, and the config asks for it")
+        await super()._process_info(info, initial_connection)
+
+    async def attach(self, subject: str, sink: Sink) -> int:
+        """Subscribe with a sink; survives reconnects like any subscription. Returns its id."""
+        subscription = await self.subscribe(subject, cb=_never_called)
+        sid: int = subscription._id
+        self.sinks[str(sid).encode()] = sink
+        return sid
+
+    async def detach(self, sid: int) -> None:
+        """Unsubscribe, and take what the server had sent before it knew."""
+        if sid in self._subs and self.is_connected:
+            self.write(b"UNSUB %d\r\n" % sid)
+            await self.flush(2)
+        subscription = self._subs.pop(sid, None)
+        if subscription is not None and subscription._wait_for_msgs_task is not None:
+            subscription._wait_for_msgs_task.cancel()
+        self.sinks.pop(str(sid).encode(), None)
+
+    def write(self, command: bytes) -> bool:
+        """Queue a protocol command for this turn of the loop; False, and nothing kept, while disconnected."""
+        if self._status != Client.CONNECTED:
+            return False
+        self._out.append(command)
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self.flush_out)
+        return True
+
+    def flush_out(self) -> None:
+        """Hand everything queued to the transport in one write."""
+        self._flushing = False
+        if self._out:
+            out, self._out = self._out, []
+            if self._status == Client.CONNECTED and self._transport is not None:
+                # A transport that broke says so to the read loop, which reconnects; what was written is sent again.
+                self._transport.write(b"".join(out))
+
+
+class Parser:
+    """Splits what the server sends. Replaces nats-py's parser, whose two methods it has: `parse` and `reset`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self.buf = b""
+        self._chunks: list[bytes] = []
+        self._missing = 0
+
+    def reset(self) -> None:
+        """Forget half a message: the connection is a new one."""
+        self.buf = b""
+        self._chunks = []
+        self._missing = 0
+
+    async def parse(self, data: bytes = b"") -> None:
+        """Take what was read and dispatch every whole message in it. Raises ProtocolError only."""
+        if self._missing > 0:
+            # Within a large payload: collect, instead of copying all that came before with every read.
+            self._chunks.append(data)
+            self._missing -= len(data)
+            if self._missing > 0:
+                return
+            data = b"".join(self._chunks)
+            self._chunks = []
+        elif self.buf:
+            data = self.buf + data
+        self.buf = b""
+        try:
+            position = await self._dispatch(data)
+        except (ValueError, IndexError) as error:
+            raise ProtocolError from error
+        rest = data[position:]
+        if self._missing > 0:
+            self._chunks = [rest]
+        else:
+            self.buf = rest
+            if len(rest) > MAX_CONTROL_LINE:
+                raise ProtocolError
+
+    async def _dispatch(self, data: bytes) -> int:
+        """Dispatch from the start of `data`; returns where the first incomplete message begins."""
+        sinks = self._wire.sinks
+        position = 0
+        end = len(data)
+        while True:
+            line_end = data.find(b"\r\n", position)
+            if line_end < 0:
+                return position
+            first = data[position]
+            if first != 0x4D and first != 0x48:  # neither MSG nor HMSG
+                await self._control(data[position:line_end])
+                position = line_end + 2
+                continue
+            args = data[position:line_end].split()
+            size = int(args[-1])
+            start = line_end + 2
+            stop = start + size
+            if stop + 2 > end:
+                self._missing = stop + 2 - end
+                return position
+            header_size = int(args[-2]) if first == 0x48 else 0
+            with_reply = len(args) == (6 if header_size else 5)
+            sink = sinks.get(args[2])
+            payload_at = start + header_size
+            if sink is None:
+                await self._wire._process_msg(
+                    int(args[2]),
+                    args[1],
+                    args[3] if with_reply else b"",
+                    data[payload_at:stop],
+                    data[start:payload_at] if header_size else b"",
+                )
+            else:
+                try:
+                    sink(
+                        args[1].decode("utf-8", "surrogateescape"),
+                        args[3].decode("utf-8", "surrogateescape") if with_reply else "",
+                        data[start:payload_at],
+                        data[payload_at:stop],
+                    )
+                except Exception:
+                    # An exception here would end the read loop and leave a connection that is up and deaf.
+                    log.exception("a sink failed", extra={"event": "nats.sink-failed"})
+            position = stop + 2
+
+    async def _control(self, line: bytes) -> None:
+        """Everything but messages; rare."""
+        wire = self._wire
+        operation = line[:4].upper()
+        if operation == b"PING":
+            await wire._process_ping()
+        elif operation == b"PONG":
+            await wire._process_pong()
+        elif operation == b"INFO":
+            await wire._process_info(json.loads(line[5:]))
+        elif operation == b"-ERR":
+            text = line[5:].decode("utf-8", "replace").strip().strip("'")
+            if text.lower().startswith("permissions violation for publish to"):
+                wire.on_denied(text.partition('"')[2].rpartition('"')[0])
+            await wire._process_err(text.lower())
+        elif operation[:3] != b"+OK":
+            raise ProtocolError
+
+
+async def _never_called(message: Any) -> None:
+    """nats-py wants a callback; messages of a subscription with a sink never reach it."""
+
+
+def _ignore(subject: str) -> None:
+    """Nobody wants to know."""

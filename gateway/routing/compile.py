@@ -1,0 +1,234 @@
+"""Compile a config into routes: instances of components, bound methods, everything checked that needs no server.
+
+Problems are collected, never the first only: a config is compiled to its end.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import cast
+
+from ..config import model
+from ..config.tree import find, find_key
+from ..errors import ConfigProblem, PatternError, path_text
+from ..event import Origin
+from ..plugin import Audit, Codec, Component, Context, Filter, NoSettings, Transform
+from ..problems import Code, Problem
+from ..registry import Registry
+from ..subjects import safe_token
+from ..templates import Template
+from .offline import offline_contexts
+from .route import CompiledAudit, CompiledRoute, CompiledTarget, HeaderRule, Step, fingerprint
+
+ContextFactory = Callable[[str, str], Context]
+"""Makes the context of a component: plugin name, route name."""
+
+DEFAULT_CODEC = "json"
+
+
+NO_CODEC = Codec(NoSettings(), None)  # type: ignore[arg-type]
+"""Stands in where a plugin's codec is missing: its route has a fault and never runs."""
+
+
+def compile_config(
+    config: model.Config, registry: Registry, context: ContextFactory | None = None
+) -> tuple[list[CompiledRoute], list[Problem]]:
+    """Compile every enabled route. Without a context factory (`check`, `test`) components get an empty context."""
+    problems: list[Problem] = []
+    make_context = context or offline_contexts(config)
+    routes = []
+    for route in config.routes:
+        if not route.enabled:
+            continue
+        compiler = _RouteCompiler(config, route, registry, make_context, problems)
+        compiled = compiler.compile()
+        if compiled is not None:
+            routes.append(compiled)
+    return routes, problems
+
+
+class _RouteCompiler:
+    """Compiles one route; `faults` are plugins it needs and cannot have."""
+
+    def __init__(
+        self,
+        config: model.Config,
+        route: model.Route,
+        registry: Registry,
+        make_context: ContextFactory,
+        problems: list[Problem],
+    ) -> None:
+        self.config = config
+        self.route = route
+        self.registry = registry
+        self.make_context = make_context
+        self.problems = problems
+        self.components: list[Component] = []
+        self.plugins: dict[str, str] = {}
+        self.faults: list[tuple[str, str]] = []
+        self.codecs: dict[str, Codec] = {}
+
+    def compile(self) -> CompiledRoute | None:
+        """The route, or None when it has problems. A route that lacks a plugin compiles to one that stays down."""
+        before = len(self.problems)
+        route = self.route
+        codec = self._codec(route.codec)
+        steps = self._steps()
+        own = all(step.is_filter or step.component.reads() is not None for step in steps)
+        targets = [self._target(target, codec, own) for target in route.targets]
+        audits = self._audits()
+        if len(self.problems) > before:
+            return None
+        if codec is None:
+            codec = NO_CODEC
+        origin = Origin(self.config.name, route.name, route.source.stream, route.source.durable)
+        return CompiledRoute(
+            name=route.name,
+            config=route,
+            origin=origin,
+            codec=codec,
+            reader=codec.reader(self._keys(steps)),
+            steps=tuple(steps),
+            targets=tuple(targets),
+            audits=tuple(audits),
+            dead_letter=constant_subject(route.dead_letter.subject, origin),
+            max_hops=self.config.max_hops,
+            config_digest=self.config.digest,
+            plugins=self.plugins,
+            components=tuple(self.components),
+            identity=fingerprint(route),
+            fault=self.faults[0] if self.faults else None,
+        )
+
+    def _keys(self, steps: list[Step]) -> frozenset[str] | None:
+        """The top-level keys the filters look at first; what transforms and targets touch is decoded when they do.
+
+        None when a filter may look at anything: then there is nothing to gain from a first look.
+        """
+        keys: frozenset[str] = frozenset()
+        for step in steps:
+            if not step.is_filter:
+                continue
+            read = step.component.reads()
+            if read is None:
+                return None
+            keys |= read
+        return keys
+
+    def _steps(self) -> list[Step]:
+        steps = []
+        pairs = [("filter", index, step) for index, step in enumerate(self.route.filters)]
+        pairs += [("transform", index, step) for index, step in enumerate(self.route.transforms)]
+        for kind, index, step in pairs:
+            component = self._component(kind, step)
+            if component is None:
+                continue
+            is_filter = isinstance(component, Filter)
+            call = component.accepts if isinstance(component, Filter) else cast(Transform, component).apply
+            base: type[Component] = Filter if is_filter else Transform
+            own_settled = type(component).settled is not base.settled  # type: ignore[attr-defined]
+            steps.append(
+                Step(
+                    label=f"{kind}-{index}-{component.name}",
+                    call=call,
+                    is_filter=is_filter,
+                    is_async=inspect.iscoroutinefunction(call),
+                    blocking=component.blocking,
+                    component=component,
+                    settled=component.settled if own_settled else None,  # type: ignore[attr-defined]
+                )
+            )
+        return steps
+
+    def _audits(self) -> list[CompiledAudit]:
+        audits = []
+        for index, step in enumerate(self.route.audits):
+            component = self._component("audit", step)
+            if isinstance(component, Audit):
+                record = component.record
+                audits.append(
+                    CompiledAudit(
+                        label=f"audit-{index}-{component.name}",
+                        record=record,
+                        is_async=inspect.iscoroutinefunction(record),
+                        blocking=component.blocking,
+                        component=component,
+                    )
+                )
+        return audits
+
+    def _target(self, target: model.Target, route_codec: Codec | None, own: bool) -> CompiledTarget:
+        codec = route_codec if target.codec is None else self._codec(target.codec)
+        rules = tuple(HeaderRule(name, name.lower().encode(), template) for name, template in target.headers.items())
+        same = codec is route_codec
+        codec = codec or NO_CODEC
+        encode = codec.encode_own if same and own else codec.encode
+        return CompiledTarget(target.name, target.subject, target.stream, rules, codec, encode, same)
+
+    def _codec(self, step: model.Step | None) -> Codec | None:
+        """The codec of a route or target; equal ones are one instance, so that bytes can pass through."""
+        name = DEFAULT_CODEC if step is None else step.component
+        key = f"{name}:{None if step is None else step.config!r}"
+        if key not in self.codecs:
+            component = self._named("codec", name) if step is None else self._component("codec", step)
+            if not isinstance(component, Codec):
+                return None
+            self.codecs[key] = component
+        return self.codecs[key]
+
+    def _named(self, kind: str, name: str) -> Component | None:
+        """A component that no step in the file names."""
+        found = self.registry.find(kind, name)
+        component_class = found.component
+        assert component_class is not None, "the default codec is built in"
+        component: Component = component_class(
+            component_class.Config(), self.make_context(found.plugin, self.route.name)
+        )
+        component.prepare()
+        self.components.append(component)
+        return component
+
+    def _component(self, kind: str, step: model.Step) -> Component | None:
+        """Make and prepare one component; what it refuses becomes a problem at its place in the file."""
+        found = self.registry.find(kind, step.component)
+        if found.component is None:
+            # The loader has reported a name nobody knows; here it is a plugin that is not there.
+            self.faults.append(("plugin-missing", found.reason))
+            return None
+        try:
+            component: Component = found.component(step.config, self.make_context(found.plugin, self.route.name))
+            component.prepare()
+        except ConfigProblem as problem:
+            self._note(step, Code.COMPONENT, problem.path, problem.text, problem.hint)
+            return None
+        except PatternError as problem:
+            self._note(step, Code.INVALID_PATTERN, problem.path, problem.text, problem.hint)
+            return None
+        except Exception as error:  # noqa: BLE001 - a third party's prepare may raise anything; it downs its route
+            self.faults.append(("plugin-failed", f"{step.component}: prepare raised {type(error).__name__}: {error}"))
+            return None
+        self.components.append(component)
+        self.plugins[found.plugin] = found.version
+        return component
+
+    def _note(self, step: model.Step, code: Code, path: tuple[str | int, ...], text: str, hint: str) -> None:
+        place = find_key(step.node, path) if path and isinstance(path[-1], str) else find(step.node, path)
+        tainted = getattr(find(step.node, path), "tainted", False)
+        self.problems.append(
+            Problem(
+                file=place.file,
+                line=place.line,
+                column=place.column,
+                code=code,
+                text="the value is not valid here" if tainted else text,
+                hint=hint,
+                path=path_text((*step.path, *path)),
+            )
+        )
+
+
+def constant_subject(template: Template, origin: Origin) -> str:
+    """A dead-letter or audit subject: its placeholders are of the route, so it is known before any event."""
+    values = {"$gateway": origin.gateway, "$route": origin.route, "$stream": origin.stream}
+    return "".join(part if isinstance(part, str) else safe_token(values[part.path.text]) for part in template.parts)

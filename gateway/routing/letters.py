@@ -1,0 +1,81 @@
+"""Dead letters: the original bytes and headers, and beside them what went wrong, where, and how often it was tried."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from ..event import Delivery
+from ..headers import MAX_BLOCK, VERSION, header_line, lines, name_of
+from .outputs import Copy
+from .route import CompiledRoute
+from .run import one_line
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """Why an event goes to the dead letters."""
+
+    step: str
+    code: str
+    message: str
+    exhausted: str = ""
+    """`attempts` or `max-age` when the retry policy gave up."""
+    failed_targets: tuple[str, ...] = ()
+
+
+def dead_letter(
+    route: CompiledRoute, delivery: Delivery, message_id: str, fault: Fault, attempts: int, now: float, max_payload: int
+) -> Copy:
+    """The letter of one event. One that does not fit goes without its original headers; one that does not fit even
+    then comes back refused as `too-large`.
+    """
+    own = _own_headers(route, delivery, message_id, fault, attempts, now)
+    original = [_original(line) for line in lines(delivery.header_block)]
+    block = b"".join((VERSION, *own, *original, b"\r\n"))
+    if len(block) + len(delivery.data) > max_payload or len(block) > MAX_BLOCK:
+        block = b"".join((VERSION, *own, b"Gateway-Omitted: headers\r\n", b"\r\n"))
+    copy = Copy(None, route.dead_letter, block, delivery.data, message_id)
+    if copy.size > max_payload:
+        copy.refuse("too-large", f"{copy.size} bytes with the gateway's headers, the server takes {max_payload}")
+    return copy
+
+
+def _own_headers(
+    route: CompiledRoute, delivery: Delivery, message_id: str, fault: Fault, attempts: int, now: float
+) -> list[bytes]:
+    origin = route.origin
+    values = {
+        "Nats-Msg-Id": message_id,
+        "Gateway-Name": origin.gateway,
+        "Gateway-Route": origin.route,
+        "Gateway-Error-Code": fault.code,
+        "Gateway-Error-Step": fault.step,
+        "Gateway-Error-Message": one_line(fault.message),
+        "Gateway-Attempts": str(attempts),
+        "Gateway-Exhausted": fault.exhausted,
+        "Gateway-Failed-Targets": ", ".join(fault.failed_targets),
+        "Gateway-Source-Stream": origin.stream,
+        "Gateway-Source-Sequence": str(delivery.sequence),
+        "Gateway-Source-Subject": delivery.subject,
+        "Gateway-First-Seen": _instant(delivery.stored_ns / 1e9),
+        "Gateway-Last-Seen": _instant(now),
+        "Gateway-Config": route.config_digest,
+    }
+    return [
+        header_line(name, one_line(value) if name != "Gateway-Source-Subject" else value)
+        for name, value in values.items()
+        if value
+    ]
+
+
+def _original(line: bytes) -> bytes:
+    """A header as it came; one that the server or the gateway would obey is kept under another name."""
+    if name_of(line).startswith((b"nats-", b"gateway-")):
+        return b"Gateway-Original-" + line.lstrip() + b"\r\n"
+    return line + b"\r\n"
+
+
+def _instant(seconds: float) -> str:
+    """RFC 3339 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

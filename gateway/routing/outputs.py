@@ -1,0 +1,226 @@
+"""What an event becomes on the wire: one copy per target and part, with subject, headers and bytes."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ..errors import EventError
+from ..event import Delivery, Encoded, Event, PubAck
+from ..headers import MAX_BLOCK, Headers, block_of, header_line, lines, name_of
+from ..missing import MISSING
+from ..subjects import subject_fault
+from ..trace import child_of
+from .route import CompiledRoute, CompiledTarget, MessageIds
+from .run import Failed, one_line, where
+
+MAX_SUBJECT = 3072
+"""Bytes of a subject: the server closes the connection over a control line of more than 4 KiB."""
+_ID_LENGTH = 1024
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_HOPS = re.compile(rb"\r\ngateway-hops:[ \t]*(\d{1,6})[ \t]*\r\n", re.IGNORECASE)
+
+
+class Copy:
+    """One message to one target, from first try to PubAck."""
+
+    __slots__ = (
+        "ack",
+        "awaiting",
+        "code",
+        "data",
+        "deadline",
+        "fault",
+        "first_failed",
+        "header_block",
+        "message_id",
+        "refused_at",
+        "subject",
+        "target",
+        "tokens",
+        "tries",
+    )
+
+    def __init__(
+        self, target: CompiledTarget | None, subject: str, header_block: bytes, data: bytes, message_id: str
+    ) -> None:
+        self.target = target
+        """None for a dead letter."""
+        self.subject = subject
+        self.header_block = header_block
+        self.data = data
+        self.message_id = message_id
+        self.ack: PubAck | None = None
+        self.code = ""
+        """Set when it can never be stored; `fault` says why."""
+        self.fault = ""
+        self.tokens: tuple[int, ...] = ()
+        """Publishes of it that may still be answered."""
+        self.awaiting = False
+        """Written, and not yet answered."""
+        self.deadline = 0.0
+        """When the answer is overdue, or the pause over."""
+        self.tries = 0
+        self.first_failed = 0.0
+        self.refused_at = 0.0
+
+    @property
+    def size(self) -> int:
+        """Bytes that count against the server's max_payload."""
+        return len(self.header_block) + len(self.data)
+
+    @property
+    def open(self) -> bool:
+        """Whether it is neither stored nor given up."""
+        return self.ack is None and not self.code
+
+    def refuse(self, code: str, fault: str) -> None:
+        """It can never be stored."""
+        self.code = code
+        self.fault = one_line(fault)
+
+
+def hops_of(header_block: bytes) -> int:
+    """How many gateways the event has passed; anything but a number counts as none."""
+    found = _HOPS.search(header_block) if header_block else None
+    return int(found[1]) if found else 0
+
+
+def copies(
+    route: CompiledRoute, ids: MessageIds, delivery: Delivery, source: Event, events: list[Event], max_payload: int
+) -> list[Copy] | Failed:
+    """One copy for each event and target; a copy that can never be published has its `code` set.
+
+    `source` is the event as it came: correlation and causation are its. Failed when a transform broke the
+    contract (two parts with one key) or a body cannot be encoded at all.
+    """
+    keys = [event.key for event in events if event.key is not None]
+    if len(keys) != len(set(keys)):
+        return Failed("transforms", "transform-error", "two parts of a split have the same key")
+    passed_on = _passed_on(delivery.header_block)
+    own = _own_lines(source, hops_of(delivery.header_block) + 1)
+    made: list[Copy] = []
+    for ordinal, event in enumerate(events):
+        encoded: dict[int, Encoded | Failed] = {}
+        inherited = passed_on if not event.own_headers else _passed_on(_block_from(event.headers))
+        for target in route.targets:
+            body = encoded.get(id(target.codec))
+            if body is None:
+                body = encoded[id(target.codec)] = _encode(target, event, delivery)
+            message_id = ids.copy(target.name, delivery.sequence, ordinal, event.key)
+            made.append(_copy(target, event, body, message_id, inherited, own, max_payload))
+    return made
+
+
+def _copy(
+    target: CompiledTarget,
+    event: Event,
+    body: Encoded | Failed,
+    message_id: str,
+    inherited: list[tuple[bytes, bytes]],
+    own: str,
+    max_payload: int,
+) -> Copy:
+    copy = Copy(target, "", b"", b"", message_id)
+    if isinstance(body, Failed):
+        copy.refuse(body.code, body.message)
+        return copy
+    try:
+        subject = target.subject.constant
+        copy.subject = _checked(target.subject.subject(event)) if subject is None else subject
+        copy.header_block = _head(target, event, body, message_id, inherited, own)
+    except EventError as error:
+        copy.refuse(error.code, error.message)
+        return copy
+    copy.data = body.data
+    if copy.size > max_payload:
+        copy.refuse("too-large", f"{copy.size} bytes with headers, the server takes {max_payload}")
+    elif len(copy.header_block) > MAX_BLOCK:
+        copy.refuse("too-large", f"{len(copy.header_block)} bytes of headers, the server takes {MAX_BLOCK}")
+    return copy
+
+
+def _checked(subject: str) -> str:
+    """Placeholders were checked one by one; together they can still be too long or begin like the server's own."""
+    if len(subject) > MAX_SUBJECT // 4 and len(subject.encode("utf-8", "surrogatepass")) > MAX_SUBJECT:
+        raise EventError("unsafe-subject", "the subject is longer than 3 KiB")
+    if "\ud800" <= max(subject) <= "\udfff" or subject_fault(subject):
+        raise EventError("unsafe-subject", "the subject is not legal")
+    return subject
+
+
+def _encode(target: CompiledTarget, event: Event, delivery: Delivery) -> Encoded | Failed:
+    """The bytes of the body: those it came in when nothing changed it and the codec is the same."""
+    if target.same_codec and not event.changed:
+        return Encoded(delivery.data)
+    try:
+        return target.encode(event.encodable if target.same_codec else event.body, event.headers)
+    except EventError as error:
+        return Failed("encode", error.code, one_line(error.message))
+    except Exception as error:  # noqa: BLE001 - a codec that cannot write this body must not stop the lane
+        return Failed("encode", "encode-error", where(error))
+
+
+def _head(
+    target: CompiledTarget,
+    event: Event,
+    body: Encoded,
+    message_id: str,
+    inherited: list[tuple[bytes, bytes]],
+    own: str,
+) -> bytes:
+    """The header block of one copy: the sender's, the gateway's, the codec's, the target's, in this order."""
+    head = f"NATS/1.0\r\nNats-Msg-Id: {message_id}\r\n{own}"
+    if target.stream is not None:
+        head += f"Nats-Expected-Stream: {target.stream}\r\n"
+    if not inherited and not target.rules and not body.headers:
+        return f"{head}\r\n".encode("utf-8", "surrogateescape")
+    replaced = {rule.lower for rule in target.rules} | {name.lower().encode() for name in body.headers}
+    made = [line for name, line in inherited if name not in replaced]
+    taken = {rule.lower for rule in target.rules}
+    made += [header_line(name, value) for name, value in body.headers.items() if name.lower().encode() not in taken]
+    for rule in target.rules:
+        value = None if rule.template is None else rule.template.header(event)
+        if value is not None:
+            made.append(header_line(rule.name, value))
+    return b"".join((head.encode("utf-8", "surrogateescape"), *made, b"\r\n"))
+
+
+def _passed_on(header_block: bytes) -> list[tuple[bytes, bytes]]:
+    """The sender's headers that travel on, byte for byte; control headers of server and gateway stay behind."""
+    if not header_block:
+        return []
+    kept = []
+    for line in lines(header_block):
+        name = name_of(line)
+        if not name.startswith((b"nats-", b"gateway-")):
+            kept.append((name, (_child_line(line) if name == b"traceparent" else line) + b"\r\n"))
+    return kept
+
+
+def _child_line(line: bytes) -> bytes:
+    """The sender's trace goes on under a span of ours; what is no traceparent passes untouched."""
+    name, _, value = line.partition(b":")
+    child = child_of(value.strip().decode("ascii", "replace"))
+    return line if child is None else name + b": " + child.encode()
+
+
+def _block_from(headers: Headers) -> bytes:
+    return block_of([header_line(name, value) for name, value in headers.items()])
+
+
+def _own_lines(source: Event, hops: int) -> str:
+    """The gateway's own headers, the same on every copy of an event."""
+    own_id = source.id
+    identity = _header_id(own_id)
+    known = source.correlation_id
+    correlation = identity if known is own_id else _header_id(known)
+    return f"Gateway-Hops: {hops}\r\nGateway-Correlation-Id: {correlation}\r\nGateway-Causation-Id: {identity}\r\n"
+
+
+def _header_id(text: Any) -> str:
+    """An id as a header value: event data, so without line ends and of bounded length."""
+    line = text if isinstance(text, str) else ("" if text is MISSING else str(text))
+    if not line.isprintable() or not line.isascii():
+        line = _CONTROL.sub("_", line).encode("utf-8", "replace").decode()
+    return line[:_ID_LENGTH]

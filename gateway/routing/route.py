@@ -1,0 +1,161 @@
+"""A compiled route: everything an event needs on its way, looked up once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from ..config import model
+from ..event import Encoded, Event, Origin, Outcome, Reader
+from ..headers import Headers
+from ..plugin import Audit, Codec, Component
+from ..templates import Template
+from ..values import Secret
+
+
+class Step(msgspec.Struct, frozen=True, gc=False):
+    """One filter or transform, ready to be called."""
+
+    label: str
+    """What metrics, logs and dead letters call it: `filter-0-pattern`, `transform-1-set`."""
+    call: Callable[[Event], Any]
+    """The bound method: `accepts` or `apply`."""
+    is_filter: bool
+    is_async: bool
+    """`call` gives an awaitable."""
+    blocking: bool
+    """`call` blocks and belongs into the component's own thread."""
+    component: Component
+    settled: Callable[[Event, Outcome], None] | None
+    """The component's `settled`, if it defines one."""
+
+
+class HeaderRule(msgspec.Struct, frozen=True, gc=False):
+    """One header of a target: its template, or None to take the header away."""
+
+    name: str
+    lower: bytes
+    template: Template | None
+
+
+class CompiledTarget(msgspec.Struct, frozen=True, gc=False):
+    """One target, ready to be rendered."""
+
+    name: str
+    subject: Template
+    stream: str | None
+    rules: tuple[HeaderRule, ...]
+    codec: Codec
+    encode: Callable[[Any, Headers], Encoded]
+    """The codec's `encode`, or `encode_own` where no step can have put in what the codec cannot say."""
+    same_codec: bool
+    """The route's own codec: an unchanged body passes through as the bytes it came in."""
+
+    @property
+    def constant(self) -> bool:
+        """Whether every copy goes to the same subject, so that a fault of the subject is a fault of the route."""
+        return self.subject.constant is not None
+
+
+class CompiledAudit(msgspec.Struct, frozen=True, gc=False):
+    """One audit sink."""
+
+    label: str
+    record: Callable[[Sequence[Any]], Any]
+    is_async: bool
+    blocking: bool
+    component: Audit
+
+
+class CompiledRoute(msgspec.Struct, frozen=True, gc=False):
+    """One route. `fault` is why it cannot run although its config is good: a plugin it needs is not there."""
+
+    name: str
+    config: model.Route
+    origin: Origin
+    codec: Codec
+    reader: Reader
+    steps: tuple[Step, ...]
+    targets: tuple[CompiledTarget, ...]
+    audits: tuple[CompiledAudit, ...]
+    dead_letter: str
+    """The subject of its dead letters."""
+    max_hops: int
+    config_digest: str
+    plugins: dict[str, str]
+    components: tuple[Component, ...]
+    identity: str
+    """Digest of everything the config says of the route: equal means a reload need not touch it."""
+    fault: tuple[str, str] | None = None
+
+    @property
+    def is_sync(self) -> bool:
+        """Whether no step ever waits."""
+        return not any(step.is_async or step.blocking for step in self.steps)
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether some component wants to be told what became of an event."""
+        return any(step.settled for step in self.steps)
+
+
+class MessageIds:
+    """Message ids of one route's copies: `<digest of what is constant>.<sequence>.<copy>`.
+
+    The digest covers source stream, its creation time, gateway, route and target, so that a re-created stream, a
+    renamed route or another gateway can never be taken for a duplicate. The sequence stays readable: an id found in a
+    target stream says which event it was.
+    """
+
+    __slots__ = ("_prefixes",)
+
+    DEAD_LETTER = "\0dead-letter"
+    """Stands in place of a target name; no config can hold a NUL."""
+
+    def __init__(self, route: CompiledRoute, created: str) -> None:
+        names = [target.name for target in route.targets] + [self.DEAD_LETTER]
+        origin = route.origin
+        constant = (origin.stream, created, origin.gateway, origin.route)
+        self._prefixes = {name: _digest(*constant, name) for name in names}
+
+    def copy(self, target: str, sequence: int, ordinal: int, key: str | None) -> str:
+        """The id of one copy; keys and ordinals live apart, so that a key "0" is not the first copy."""
+        if key is None:
+            return f"{self._prefixes[target]}.{sequence}.{ordinal}"
+        return f"{self._prefixes[target]}.{sequence}.k{_digest(key)}"
+
+    def dead_letter(self, sequence: int) -> str:
+        """The id of the one dead letter an event has on this route."""
+        return f"{self._prefixes[self.DEAD_LETTER]}.{sequence}"
+
+
+def fingerprint(route: model.Route) -> str:
+    """Digest of a route's config, places in the file left out, secrets taken in."""
+    return _digest(_flat(route))
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, model.Step):
+        return f"{value.component}={_flat(value.config)}"
+    if isinstance(value, msgspec.Struct):
+        return "{" + ",".join(f"{name}:{_flat(getattr(value, name))}" for name in value.__struct_fields__) + "}"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key!r}:{_flat(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(_flat(inner) for inner in value) + "]"
+    if isinstance(value, Secret):
+        return _digest(value.reveal())
+    return repr(value)
+
+
+def _digest(*parts: str) -> str:
+    """16 bytes over parts that cannot run into each other, as text a header takes."""
+    hasher = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        hasher.update(len(data).to_bytes(4, "big"))
+        hasher.update(data)
+    return hasher.hexdigest()

@@ -1,0 +1,176 @@
+"""Run one event through a route's filters and transforms. Nothing here waits: an async step suspends the run."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Awaitable
+from typing import Any
+
+import msgspec
+
+from ..errors import DecodeError, EventError, Retry
+from ..event import Drop, Event, Outcome
+from .route import CompiledRoute, Step
+
+ERROR_LENGTH = 512
+"""Bytes of an error message in a dead letter."""
+
+
+class Passed(msgspec.Struct, frozen=True, gc=False):
+    """Every step let it pass; `events` has more than one after a split."""
+
+    events: list[Event]
+
+
+class Stopped(msgspec.Struct, frozen=True, gc=False):
+    """A step ended it on purpose."""
+
+    outcome: Outcome
+    step: Step
+    event: Event
+    reason: str = ""
+
+    def explain(self) -> str:
+        """Why, for audit and logs; what a filter raises while explaining is no fault of the event."""
+        if self.outcome is Outcome.FILTERED:
+            try:
+                return str(self.step.component.explain(self.event))  # type: ignore[attr-defined]
+            except Exception as error:  # noqa: BLE001
+                return f"{self.step.label} said no ({type(error).__name__} while explaining)"
+        return self.reason
+
+
+class Failed(msgspec.Struct, frozen=True, gc=False):
+    """It can never pass: to the dead letters."""
+
+    step: str
+    code: str
+    message: str
+
+
+class Again(msgspec.Struct, frozen=True, gc=False):
+    """A passing fault: to be tried again, after `after` seconds if the step said so."""
+
+    step: str
+    code: str
+    message: str
+    after: float | None = None
+
+
+class Suspended(msgspec.Struct, gc=False):
+    """An async or blocking step has to be waited for; `resume` takes what it answers."""
+
+    step: Step
+    awaitable: Awaitable[Any] | None
+    """None for a blocking step: the runtime calls it in the component's thread."""
+    index: int
+    event: Event
+    todo: list[tuple[int, Event]]
+    done: list[Event]
+
+
+Result = Passed | Stopped | Failed | Again | Suspended
+
+
+def run(route: CompiledRoute, event: Event) -> Result:
+    """Run `event` through every step, or up to the first that has to be waited for."""
+    return _go(route, 0, event, [], [])
+
+
+def resume(route: CompiledRoute, paused: Suspended, value: Any) -> Result:
+    """Go on with what the suspended step answered."""
+    step = paused.step
+    taken = _take(step, paused.event, value)
+    if type(taken) is Event:
+        return _go(route, paused.index + 1, taken, paused.todo, paused.done)
+    return _branch(route, step, paused.index, taken, paused.todo, paused.done)
+
+
+def failed_step(step: Step, error: BaseException) -> Failed | Again:
+    """What an exception of a step means."""
+    if isinstance(error, Retry):
+        return Again(step.label, error.code, one_line(error.message), error.after)
+    if isinstance(error, DecodeError):
+        return Failed("decode", error.code, one_line(error.message))
+    if isinstance(error, EventError):
+        return Failed(step.label, error.code, one_line(error.message))
+    return Failed(step.label, "filter-error" if step.is_filter else "transform-error", where(error))
+
+
+def _go(route: CompiledRoute, index: int, event: Event, todo: list[tuple[int, Event]], done: list[Event]) -> Result:
+    steps = route.steps
+    count = len(steps)
+    while True:
+        while index < count:
+            step = steps[index]
+            if step.blocking:
+                return Suspended(step, None, index, event, todo, done)
+            try:
+                value = step.call(event)
+            except Exception as error:  # noqa: BLE001 - whatever a component raises is the event's end, not the lane's
+                return failed_step(step, error)
+            if step.is_async:
+                return Suspended(step, value, index, event, todo, done)
+            if value is not True or not step.is_filter:
+                if type(value) is Event and not step.is_filter:
+                    event = value
+                else:
+                    return _branch(route, step, index, _take(step, event, value), todo, done)
+            index += 1
+        done.append(event)
+        if not todo:
+            return Passed(done)
+        index, event = todo.pop()
+
+
+def _take(step: Step, event: Event, value: Any) -> Event | list[Event] | Drop | Stopped | Failed:
+    """Check a step's answer against the contract."""
+    if step.is_filter:
+        if value is True:
+            return event
+        if value is False:
+            return Stopped(Outcome.FILTERED, step, event)
+        return Failed(step.label, "filter-error", f"a filter answers True or False, this one a {type(value).__name__}")
+    if isinstance(value, (Event, Drop)):
+        return value
+    if isinstance(value, list) and value and all(type(part) is Event for part in value):
+        return value
+    what = "an empty list" if value == [] else f"a {type(value).__name__}"
+    return Failed(step.label, "transform-error", f"a transform answers an Event, a list of them or Drop, not {what}")
+
+
+def _branch(
+    route: CompiledRoute, step: Step, index: int, taken: Any, todo: list[tuple[int, Event]], done: list[Event]
+) -> Result:
+    """What does not simply go on: a split, a drop, an end."""
+    if isinstance(taken, (Stopped, Failed)):
+        return taken
+    if isinstance(taken, list):
+        todo.extend((index + 1, part) for part in reversed(taken))
+    elif isinstance(taken, Drop) and not todo and not done:
+        # A drop after a split ends that part only; the event is dropped when nothing of it is left.
+        return Stopped(Outcome.DROPPED, step, _NO_EVENT, one_line(taken.reason))
+    elif isinstance(taken, Event):
+        todo.append((index + 1, taken))
+    if todo:
+        next_index, event = todo.pop()
+        return _go(route, next_index, event, todo, done)
+    return Passed(done)
+
+
+_NO_EVENT: Any = None
+
+
+def one_line(text: object) -> str:
+    """An error text as a header takes it: ASCII, one line, at most 512 bytes."""
+    line = " ".join(str(text).split())
+    return line.encode("ascii", "backslashreplace")[:ERROR_LENGTH].decode("ascii")
+
+
+def where(error: BaseException) -> str:
+    """An unexpected exception without its text, which may hold event data: its type and where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return type(error).__name__
+    last = frames[-1]
+    return one_line(f"{type(error).__name__} in {last.filename.rsplit('/', 1)[-1]}:{last.lineno} {last.name}")

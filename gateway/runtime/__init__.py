@@ -1,0 +1,1 @@
+"""The async middle: one lane per route, supervised; knows the world only through ports."""

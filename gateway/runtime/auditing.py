@@ -1,0 +1,186 @@
+"""Audit of a lane: records in batches, each sink told until it has them; what is required holds the settling."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+from ..event import AuditRecord, Event, TargetRecord
+from ..headers import Headers
+from ..ports import Clock
+from ..routing.outputs import Copy
+from ..routing.route import CompiledAudit, CompiledRoute
+from ..routing.verdict import backoff
+from ..trace import trace_id_of
+from .faults import Faults
+from .stats import RouteStats
+from .window import Entry
+
+log = logging.getLogger("gateway.audit")
+
+MAX_BATCH = 512
+"""Records told at once."""
+
+
+class Auditor:
+    """The audit step of one route."""
+
+    def __init__(
+        self,
+        route: CompiledRoute,
+        stats: RouteStats,
+        faults: Faults,
+        clock: Clock,
+        instance: str,
+        audited: Callable[[Entry], None],
+    ) -> None:
+        self._route = route
+        self._stats = stats
+        self._faults = faults
+        self._clock = clock
+        self._instance = instance
+        self._audited = audited
+        self._created = ""
+        self._required = route.config.audit_mode == "required"
+        self._queue: list[tuple[Entry, AuditRecord]] = []
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._threads: dict[str, ThreadPoolExecutor] = {}
+
+    def start(self, created: str) -> None:
+        """Records carry the stream's creation time in their id."""
+        self._created = created
+        if self._route.audits and self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._work())
+
+    def add(self, entry: Entry) -> None:
+        """Have an event recorded; it is settled when that is done, or at once when the audit is best effort."""
+        self._queue.append((entry, self._record(entry)))
+        self._wake.set()
+        if not self._required:
+            self._audited(entry)
+
+    def forget(self) -> None:
+        """The events in flight were given away; their records will be made again."""
+        if self._required:
+            self._queue.clear()
+
+    def close(self) -> None:
+        """Stop; what is not recorded is not settled either."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        for thread in self._threads.values():
+            thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _work(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                batch = self._queue[:MAX_BATCH]
+                del self._queue[:MAX_BATCH]
+                records = [record for _, record in batch]
+                for audit in self._route.audits:
+                    await self._tell(audit, records)
+                if self._required:
+                    for entry, _ in batch:
+                        self._audited(entry)
+
+    async def _tell(self, audit: CompiledAudit, records: list[AuditRecord]) -> None:
+        """Tell one sink, until it has them when they are required."""
+        failures = 0
+        key = f"audit {audit.label}"
+        while True:
+            try:
+                await self._call(audit, records)
+            except Exception as error:  # noqa: BLE001 - a broken sink holds its route, nothing else
+                self._stats.audit_records[audit.label, "failed"] += len(records)
+                failures += 1
+                text = f"{audit.label} failed: {type(error).__name__}"
+                if not self._required:
+                    log.warning(text, extra={"event": "audit.failed", "route": self._route.name, "error": str(error)})
+                    return
+                self._faults.set(key, "audit-failed", text)
+                await asyncio.sleep(backoff(self._route.config.retry, failures, random.random()))
+            else:
+                self._stats.audit_records[audit.label, "stored"] += len(records)
+                self._faults.clear(key)
+                return
+
+    async def _call(self, audit: CompiledAudit, records: list[AuditRecord]) -> None:
+        if audit.blocking:
+            thread = self._threads.get(audit.label)
+            if thread is None:
+                thread = self._threads[audit.label] = ThreadPoolExecutor(1, thread_name_prefix="gateway-audit")
+            result = await asyncio.get_running_loop().run_in_executor(thread, audit.record, records)
+        else:
+            result = audit.record(records)
+        if inspect.isawaitable(result):
+            await result
+
+    def _record(self, entry: Entry) -> AuditRecord:
+        origin = self._route.origin
+        delivery = entry.delivery
+        event = entry.event
+        now = self._clock.time()
+        fault = entry.fault
+        copies = entry.copies + ([] if entry.letter is None else [entry.letter])
+        return AuditRecord(
+            id=f"{origin.gateway}/{origin.stream}/{self._created}/{delivery.sequence}/{origin.route}",
+            time=datetime.fromtimestamp(now, UTC),
+            gateway=origin.gateway,
+            instance=self._instance,
+            route=origin.route,
+            outcome=entry.outcome,
+            step=entry.step,
+            code="" if fault is None else fault.code,
+            reason=entry.reason,
+            subject=delivery.subject,
+            stream=origin.stream,
+            sequence=delivery.sequence,
+            targets=tuple(_target_record(copy) for copy in copies if copy.ack is not None),
+            attempts=1 if entry.tries is None else entry.tries.failed + 1,
+            deliveries=delivery.deliveries,
+            seconds=self._clock.monotonic() - entry.received,
+            trace_id=_trace_id(delivery.header_block),
+            config=self._route.config_digest,
+            plugins=self._route.plugins,
+            **_identity(event),
+        )
+
+
+def _identity(event: Event | None) -> dict[str, str]:
+    """What the event says of itself; nothing when it could not be decoded."""
+    if event is None:
+        return {}
+    return {
+        "event_id": event.id,
+        "event_type": event.type or "",
+        "event_source": event.source or "",
+        "correlation_id": event.correlation_id,
+        "causation_id": event.id,
+    }
+
+
+def _target_record(copy: Copy) -> TargetRecord:
+    assert copy.ack is not None
+    return TargetRecord(
+        name="dead-letter" if copy.target is None else copy.target.name,
+        subject=copy.subject,
+        stream=copy.ack.stream,
+        sequence=copy.ack.seq,
+        duplicate=copy.ack.duplicate,
+        message_id=copy.message_id,
+    )
+
+
+def _trace_id(header_block: bytes) -> str:
+    if not header_block:
+        return ""
+    return trace_id_of(Headers.parse(header_block).get("traceparent", ""))

@@ -1,0 +1,65 @@
+"""A circuit per target: open while it cannot take anything, probed with one copy at a time, closed by a PubAck."""
+
+from __future__ import annotations
+
+from ..config.model import Retry
+from ..routing.outputs import Copy
+from ..routing.verdict import backoff
+from .window import NEVER, Entry
+
+
+class Circuit:
+    """The state of one target. `held` are the copies that wait for it, oldest first."""
+
+    __slots__ = ("code", "failures", "held", "name", "open", "policy", "probe_at", "route_fault", "text")
+
+    def __init__(self, name: str, policy: Retry) -> None:
+        self.name = name
+        self.policy = policy
+        self.open = False
+        self.failures = 0
+        self.probe_at = NEVER
+        self.code = ""
+        self.text = ""
+        self.route_fault = False
+        """The fault is the route's own; waiting for it has no end."""
+        self.held: dict[Copy, Entry] = {}
+
+    def trip(self, code: str, text: str, *, route_fault: bool, now: float, chance: float) -> bool:
+        """Open, or stay open longer; copies that fail together count once. True when it was closed before."""
+        newly = not self.open
+        if newly or self.probe_at == NEVER:
+            self.failures += 1
+            self.probe_at = now + backoff(self.policy, self.failures, chance)
+        self.open = True
+        self.code = code
+        self.text = text
+        self.route_fault = route_fault
+        return newly
+
+    def hold(self, copy: Copy, entry: Entry) -> None:
+        """Let a copy wait for the target."""
+        copy.deadline = NEVER
+        self.held[copy] = entry
+
+    def probe(self, now: float) -> tuple[Copy, Entry] | None:
+        """The copy to try the target with now, if it is time; it goes to the end of the line should it come back."""
+        if not self.open or now < self.probe_at:
+            return None
+        if not self.held:
+            # Nothing waits any more: the next event will be the probe. The count of failures stays.
+            self.open = False
+            return None
+        copy = next(iter(self.held))
+        self.probe_at = NEVER
+        return copy, self.held.pop(copy)
+
+    def close(self) -> list[tuple[Copy, Entry]]:
+        """A PubAck came: everything that waits may go."""
+        self.open = False
+        self.failures = 0
+        self.probe_at = NEVER
+        self.route_fault = False
+        waiting = list(self.held.items())
+        self.held.clear()
+        return waiting

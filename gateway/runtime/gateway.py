@@ -1,0 +1,182 @@
+"""All routes together: start, sweep, reload by diff, drain. Knows the world through the edge it is given."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import msgspec
+
+from ..ports import Clock, Publisher, Source
+from ..routing.route import CompiledRoute
+from .stats import GatewayStats, RouteState, RouteStats
+from .supervisor import Supervisor
+
+log = logging.getLogger("gateway")
+
+SWEEP = 0.1
+"""Seconds between two sweeps; one sweep serves every lane."""
+POLL_PENDING = 5.0
+"""Seconds between two looks at the consumers' backlogs."""
+
+
+class Link(msgspec.Struct):
+    """What the edge gives a route."""
+
+    source: Source
+    publisher: Publisher
+    ready: Callable[[], Awaitable[None]]
+    """Prepares the edge for the route and checks what it needs; raises RouteFault."""
+
+
+class Edge(Protocol):
+    """Where routes get their links from."""
+
+    def link(self, route: CompiledRoute) -> Link: ...
+
+    @property
+    def connected(self) -> bool: ...
+
+    @property
+    def gap(self) -> float:
+        """Seconds the last disconnection lasted."""
+        ...
+
+
+class Gateway:
+    """The routes at work."""
+
+    def __init__(self, edge: Edge, stats: GatewayStats, clock: Clock, instance: str) -> None:
+        self._edge = edge
+        self._clock = clock
+        self._instance = instance
+        self.stats = stats
+        self.supervisors: dict[str, Supervisor] = {}
+        self._sweeper: asyncio.Task[None] | None = None
+        self._poller: asyncio.Task[None] | None = None
+        self.swept_at = 0.0
+        """When the last sweep ended, on the loop's clock: what the watchdog asks for."""
+
+    def start(self, routes: list[CompiledRoute], disabled: list[str] | None = None) -> None:
+        """Start every route, and the sweep."""
+        for route in routes:
+            self._start_route(route)
+        for name in disabled or ():
+            self._show_disabled(name)
+        loop = asyncio.get_running_loop()
+        self.swept_at = loop.time()
+        self._sweeper = loop.create_task(self._sweep())
+        self._poller = loop.create_task(self._poll())
+
+    async def settled(self) -> None:
+        """Wait until every route is up, or down with a reason."""
+        for supervisor in list(self.supervisors.values()):
+            await supervisor.settled.wait()
+
+    def connection_changed(self, connected: bool) -> None:
+        """Tell every route that the connection went, or came back."""
+        self.stats.connected = connected
+        for supervisor in self.supervisors.values():
+            supervisor.connection_changed(connected, self._edge.gap)
+
+    async def reload(self, routes: list[CompiledRoute], disabled: list[str], drain: float) -> dict[str, list[str]]:
+        """Go over to other routes: only what changed is stopped, started or replaced. Returns names by what was done.
+
+        A replaced route is drained before its successor starts, so that both never hold the same event.
+        """
+        wanted = {route.name: route for route in routes}
+        gone = [name for name in self.supervisors if name not in wanted]
+        changed = [
+            name
+            for name, running in self.supervisors.items()
+            if name in wanted and not same(running.route, wanted[name])
+        ]
+        fresh = [name for name in wanted if name not in self.supervisors]
+        until = asyncio.get_running_loop().time() + drain
+        await asyncio.gather(*(self._stop_route(name, until) for name in (*gone, *changed)))
+        for name in gone:
+            del self.stats.routes[name]
+        for name in [name for name, stats in self.stats.routes.items() if stats.state is RouteState.DISABLED]:
+            del self.stats.routes[name]
+        for name in (*changed, *fresh):
+            self._start_route(wanted[name])
+        for name in disabled:
+            self._show_disabled(name)
+        return {"stopped": gone, "replaced": changed, "started": fresh}
+
+    async def drain(self, seconds: float) -> None:
+        """Finish what is in flight, give back the rest."""
+        started = asyncio.get_running_loop().time()
+        until = started + seconds
+        results = await asyncio.gather(*(s.drain(until) for s in self.supervisors.values()))
+        for task in (self._sweeper, self._poller):
+            if task is not None:
+                task.cancel()
+        in_flight = sum(count for count, _ in results)
+        returned = sum(count for _, count in results)
+        log.info(
+            "drained: %d settled, %d returned to JetStream, in %.1f s",
+            in_flight - returned,
+            returned,
+            asyncio.get_running_loop().time() - started,
+            extra={"event": "gateway.drained"},
+        )
+
+    def _start_route(self, route: CompiledRoute) -> None:
+        stats = RouteStats(
+            route.name,
+            [target.name for target in route.targets],
+            [step.label for step in route.steps],
+            [audit.label for audit in route.audits],
+            [code for component in route.components for code in component.codes],
+        )
+        before = self.stats.routes.get(route.name)
+        if before is not None:
+            stats.continue_from(before)
+        self.stats.routes[route.name] = stats
+        link = self._edge.link(route)
+        supervisor = Supervisor(route, link.source, link.publisher, stats, self._clock, link.ready, self._instance)
+        self.supervisors[route.name] = supervisor
+        supervisor.start()
+
+    async def _stop_route(self, name: str, until: float) -> None:
+        await self.supervisors.pop(name).drain(until)
+
+    def _show_disabled(self, name: str) -> None:
+        stats = RouteStats(name)
+        stats.state = RouteState.DISABLED
+        self.stats.routes[name] = stats
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP)
+            for supervisor in list(self.supervisors.values()):
+                try:
+                    supervisor.lane.sweep()
+                except Exception:
+                    log.exception(
+                        "the sweep of a route failed",
+                        extra={"event": "route.sweep-failed", "route": supervisor.route.name},
+                    )
+            self.swept_at = asyncio.get_running_loop().time()
+
+    async def _poll(self) -> None:
+        """Look at the consumers' backlogs, one after the other."""
+        while True:
+            for supervisor in list(self.supervisors.values()):
+                if self._edge.connected and supervisor.lane.faults.running:
+                    await supervisor.poll_pending()
+            await asyncio.sleep(POLL_PENDING)
+
+
+def same(one: CompiledRoute, other: CompiledRoute) -> bool:
+    """Whether two compilations of a route would do the same, whatever else changed in the files."""
+    return (
+        one.identity == other.identity
+        and one.max_hops == other.max_hops
+        and one.origin == other.origin
+        and one.plugins == other.plugins
+        and one.fault == other.fault
+    )

@@ -1,0 +1,325 @@
+"""An event's way through a route: steps, copies, dead letter, audit, and the settling at the end of each.
+
+Every way through ends in `_settle`, in a hand-over to the server, or in the window. The order is what keeps events:
+the source is settled only after a stream has said that it holds the copies, or the dead letter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from ..errors import DecodeError
+from ..event import Event, Meta, Outcome
+from ..ports import Clock, Publisher, Source
+from ..routing.letters import Fault, dead_letter
+from ..routing.outputs import copies, hops_of
+from ..routing.route import CompiledRoute, MessageIds
+from ..routing.run import Again, Failed, Passed, Result, Stopped, Suspended, one_line, resume, run
+from ..routing.verdict import CRASH_LOOP, GiveUp, HandOver, after_event_fault
+from .auditing import Auditor
+from .faults import Faults
+from .sender import Sender
+from .stats import RouteStats
+from .waiting import StepRunner
+from .window import Entry, Phase, Window
+
+log = logging.getLogger("gateway.route")
+
+
+class Journey:
+    """Takes entries of the window to their end. Called on the event loop; `begin` never raises."""
+
+    def __init__(
+        self,
+        route: CompiledRoute,
+        source: Source,
+        publisher: Publisher,
+        stats: RouteStats,
+        window: Window,
+        faults: Faults,
+        clock: Clock,
+        instance: str,
+        left: Callable[[], None],
+    ) -> None:
+        """`left` is called after each entry that left the window."""
+        self.route = route
+        self._source = source
+        self._publisher = publisher
+        self._stats = stats
+        self._window = window
+        self._clock = clock
+        self._now = clock.monotonic
+        self._left = left
+        self._faults = faults
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ids = MessageIds(route, "")
+        self._runner = StepRunner(route, faults, float(route.config.timeout))
+        self._auditor = Auditor(route, stats, faults, clock, instance, self._audited)
+        self.sender = Sender(route, publisher, stats, window, clock, self)
+        self.ack_wait = float(route.config.source.ack_wait)
+        """As the consumer has it, which may differ from the config."""
+
+    def start(self, created: str, ack_wait: float) -> None:
+        """The source is open: its stream's creation time goes into every id."""
+        self._ids = MessageIds(self.route, created)
+        self.ack_wait = ack_wait
+        self._auditor.start(created)
+
+    def forget(self) -> None:
+        """The server has given everything in flight away."""
+        self.sender.forget()
+        self._auditor.forget()
+        for task in self._tasks:
+            task.cancel()
+
+    def close(self) -> None:
+        """Let go of everything; nothing is settled by this."""
+        for task in self._tasks:
+            task.cancel()
+        self._auditor.close()
+        self._runner.close()
+
+    def set_fault(self, key: str, code: str, text: str) -> None:
+        """The route has a fault; it is down until that is cleared."""
+        self._faults.set(key, code, text)
+
+    def clear_fault(self, key: str) -> None:
+        """A fault has healed."""
+        self._faults.clear(key)
+
+    def spawn(self, coroutine_factory: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run something the route owns and cancels when it closes."""
+        task = asyncio.get_running_loop().create_task(coroutine_factory())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # ------------------------------------------------------------------ the steps
+
+    def begin(self, entry: Entry) -> None:
+        """No fault of this program may stop the lane either: the event stays in the window and is tried again."""
+        try:
+            self._process(entry)
+        except Exception:
+            log.exception("internal error", extra={"event": "route.internal-error", "route": self.route.name})
+            self._again(entry, Again("internal", "other", "internal error of the gateway"))
+
+    def _process(self, entry: Entry) -> None:
+        delivery = entry.delivery
+        entry.phase = Phase.STEPS
+        tries = self._window.history.get(delivery.sequence) if self._window.history else None
+        entry.tries = tries
+        if tries is None and delivery.deliveries > CRASH_LOOP:
+            self._fail(
+                entry, Fault(step="receive", code="crash-loop", message=f"delivered {delivery.deliveries} times")
+            )
+            return
+        if delivery.header_block and hops_of(delivery.header_block) >= self.route.max_hops:
+            self._fail(entry, Fault(step="receive", code="loop", message=f"passed {self.route.max_hops} gateways"))
+            return
+        attempt = 1 if tries is None else tries.failed + 1
+        try:
+            event = Event(self.route.reader, delivery, Meta(self.route.origin, delivery, attempt))
+        except DecodeError as error:
+            self._stats.count_step_error("decode", error.code)
+            self._fail(entry, Fault(step="decode", code=error.code, message=error.message))
+            return
+        entry.event = event
+        self._after(entry, run(self.route, event))
+
+    def _after(self, entry: Entry, result: Result) -> None:
+        """What follows from what the steps made of it."""
+        if isinstance(result, Passed):
+            self._publish(entry, result.events)
+        elif isinstance(result, Stopped):
+            entry.outcome = result.outcome
+            entry.step = result.step.label
+            if self.route.audits:
+                entry.reason = one_line(result.explain())
+            self._finish(entry)
+        elif isinstance(result, Suspended):
+            self.spawn(lambda: self._wait_for(entry, result))
+        elif isinstance(result, Failed):
+            self._stats.count_step_error(result.step, result.code)
+            self._fail(entry, Fault(step=result.step, code=result.code, message=result.message))
+        else:
+            self._stats.count_step_error(result.step, result.code)
+            self._again(entry, result)
+
+    async def _wait_for(self, entry: Entry, paused: Suspended) -> None:
+        """Wait for an async or blocking step; what comes too late, after the event was given away, is let go."""
+        answer = await self._runner.run(paused)
+        if self._window.holds(entry) and entry.phase is Phase.STEPS:
+            try:
+                self._after(
+                    entry, answer if isinstance(answer, (Again, Failed)) else resume(self.route, paused, answer.value)
+                )
+            except Exception:
+                log.exception("internal error", extra={"event": "route.internal-error", "route": self.route.name})
+                self._again(entry, Again("internal", "other", "internal error of the gateway"))
+
+    def _publish(self, entry: Entry, events: list[Event]) -> None:
+        assert entry.event is not None
+        made = copies(self.route, self._ids, entry.delivery, entry.event, events, self._publisher.max_payload)
+        if isinstance(made, Failed):
+            self._stats.count_step_error(made.step, made.code)
+            self._fail(entry, Fault(step=made.step, code=made.code, message=made.message))
+            return
+        entry.phase = Phase.SENDING
+        entry.copies = made
+        entry.open_copies = sum(copy.open for copy in made)
+        if entry.open_copies == 0:
+            self.copies_settled(entry)
+            return
+        for copy in made:
+            if copy.open:
+                self.sender.send(entry, copy)
+
+    def copies_settled(self, entry: Entry) -> None:
+        """Every copy is stored or given up; or the dead letter is."""
+        letter = entry.letter
+        if letter is not None:
+            if letter.ack is None:
+                self._letter_refused(entry, letter.code, letter.fault)
+                return
+            entry.outcome = Outcome.DEAD_LETTERED
+            self._finish(entry)
+            return
+        failed = [copy for copy in entry.copies if copy.code]
+        if not failed:
+            entry.outcome = Outcome.PUBLISHED
+            self._finish(entry)
+            return
+        first = failed[0]
+        names = tuple(dict.fromkeys(copy.target.name for copy in failed if copy.target is not None))
+        for copy in failed:
+            self._stats.count_step_error("publish", copy.code)
+        self._fail(
+            entry,
+            Fault(
+                step="publish", code=first.code, message=first.fault, exhausted=entry.exhausted, failed_targets=names
+            ),
+        )
+
+    # ------------------------------------------------------------------ faults of the event
+
+    def _again(self, entry: Entry, fault: Again) -> None:
+        """A passing fault of the event: pause, hand it over, or give up, as the policy says."""
+        now = self._now()
+        tries = self._window.tries_of(entry)
+        tries.failed += 1
+        tries.first = tries.first or now
+        self._stats.count_retry(fault.code)
+        verdict = after_event_fault(
+            self.route.config.retry, tries.failed, now - tries.first, fault.after, self.ack_wait, random.random()
+        )
+        if isinstance(verdict, GiveUp):
+            message = f"{fault.code}: {fault.message}"
+            self._fail(
+                entry,
+                Fault(step=fault.step, code="retries-exhausted", message=message, exhausted=verdict.exhausted),
+            )
+        elif isinstance(verdict, HandOver):
+            self.hand_back(entry, verdict.seconds)
+        else:
+            entry.phase = Phase.PAUSED
+            entry.due = now + verdict.seconds
+
+    def _fail(self, entry: Entry, fault: Fault) -> None:
+        """To the dead letters, and only then settled."""
+        entry.fault = fault
+        entry.step = fault.step
+        entry.reason = one_line(fault.message)
+        tries = entry.tries
+        attempts = (tries.failed if tries is not None else 0) + (0 if fault.exhausted else 1)
+        delivery = entry.delivery
+        letter = dead_letter(
+            self.route,
+            delivery,
+            self._ids.dead_letter(delivery.sequence),
+            fault,
+            max(1, attempts, *(copy.tries for copy in entry.copies)),
+            self._clock.time(),
+            self._publisher.max_payload,
+        )
+        entry.letter = letter
+        entry.phase = Phase.SENDING
+        entry.open_copies = 1
+        if letter.open:
+            self.sender.send(entry, letter)
+        else:
+            self._letter_refused(entry, letter.code, letter.fault)
+
+    def _letter_refused(self, entry: Entry, code: str, text: str) -> None:
+        """Not even the dead-letter stream takes it: it is parked, and comes back at the longest pause."""
+        tries = self._window.tries_of(entry)
+        if not tries.parked:
+            tries.parked = True
+            self._stats.parked += 1
+            log.error(
+                "event parked: its dead letter does not fit",
+                extra={
+                    "event": "event.parked",
+                    "route": self.route.name,
+                    "sequence": entry.delivery.sequence,
+                    "code": code,
+                    "reason": text,
+                },
+            )
+        self.hand_back(entry, float(self.route.config.retry.max))
+
+    def hand_back(self, entry: Entry, delay: float) -> None:
+        """Give an event back to the server, for `delay` seconds; its tries are remembered."""
+        self._source.nak(entry.delivery.token, delay)
+        self._window.remove(entry)
+        self._left()
+
+    # ------------------------------------------------------------------ the end of an event
+
+    def _finish(self, entry: Entry) -> None:
+        """Its fate is stored: audit it if asked, then settle."""
+        if self.route.audits:
+            entry.phase = Phase.AUDITING
+            self._auditor.add(entry)
+        else:
+            self._settle(entry)
+
+    def _audited(self, entry: Entry) -> None:
+        if self._window.holds(entry):
+            self._settle(entry)
+
+    def _settle(self, entry: Entry) -> None:
+        delivery = entry.delivery
+        outcome = entry.outcome
+        stats = self._stats
+        if outcome is Outcome.DEAD_LETTERED:
+            code = entry.fault.code if entry.fault is not None else "other"
+            self._source.term(delivery.token, code)
+            stats.count_dead_letter(code)
+        else:
+            self._source.ack(delivery.token)
+        stats.outcomes[outcome] += 1
+        stats.duration.observe(self._now() - entry.received)
+        stats.lag.observe(max(0.0, self._clock.time() - delivery.stored_ns / 1e9))
+        self._window.remove(entry)
+        if self._window.history:
+            tries = self._window.history.pop(delivery.sequence, None)
+            if tries is not None and tries.parked:
+                stats.parked -= 1
+        if self.route.has_memory and entry.event is not None:
+            self._tell_memory(entry.event, outcome)
+        self._left()
+
+    def _tell_memory(self, event: Event, outcome: Outcome) -> None:
+        for step in self.route.steps:
+            if step.settled is not None:
+                try:
+                    step.settled(event, outcome)
+                except Exception:
+                    log.exception(
+                        "a component failed to remember",
+                        extra={"event": "component.settled-failed", "route": self.route.name, "step": step.label},
+                    )

@@ -1,0 +1,241 @@
+"""The lane of one route: takes deliveries, runs the steps, gets the copies stored, and only then settles.
+
+Everything is a short synchronous call from the edge or from the sweep; a task exists only where a step has to be
+waited for. Every way through ends in `_settle`, in a hand-over to the server, or in the window.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+
+from ..event import Delivery
+from ..ports import Answer, Clock, Publisher, Source, SourceInfo
+from ..routing.route import CompiledRoute
+from .bucket import TokenBucket
+from .faults import Faults
+from .journey import Journey
+from .stats import RouteStats
+from .window import Entry, Phase, Window
+
+log = logging.getLogger("gateway.route")
+
+MIN_SHARE = 64 << 10
+"""Bytes a pull request asks for at least, as long as the window has room for them."""
+
+
+class Lane:
+    """One route at work. All methods are called on the event loop; none of those the edge calls raises."""
+
+    def __init__(
+        self,
+        route: CompiledRoute,
+        source: Source,
+        publisher: Publisher,
+        stats: RouteStats,
+        clock: Clock,
+        instance: str = "",
+    ) -> None:
+        config = route.config
+        self.route = route
+        self.stats = stats
+        self.window = Window()
+        self.faults = Faults(stats)
+        self._source = source
+        self._publisher = publisher
+        self._clock = clock
+        self._now = clock.monotonic
+        self._journey = Journey(route, source, publisher, stats, self.window, self.faults, clock, instance, self._left)
+        self._sender = self._journey.sender
+        self._bucket = None if config.rate is None else TokenBucket(float(config.rate), clock)
+        self._waiting: deque[Entry] = deque()
+        self._created = ""
+        self._ack_wait = float(config.source.ack_wait)
+        self._max_in_flight = config.max_in_flight
+        self._max_bytes = int(config.max_in_flight_bytes)
+        self._refill_at = max(1, config.max_in_flight // 4)
+        self._ready = False
+        self._draining = False
+        self._last_sweep = clock.monotonic()
+        self.lost = asyncio.Event()
+        """Set when the source must be opened again."""
+        self.empty = asyncio.Event()
+        """Set while nothing is in flight and the lane drains."""
+        self._lost_reason = ("", "")
+
+    # ------------------------------------------------------------------ life, called by the supervisor
+
+    def start(self, info: SourceInfo) -> None:
+        """The source is open: go on with what waited, and pull."""
+        if info.created != self._created:
+            if self._created:
+                self._forget("the stream was created anew")
+            self._created = info.created
+        self._ack_wait = info.ack_wait
+        self._journey.start(info.created, info.ack_wait)
+        self.lost.clear()
+        self._ready = True
+        self._last_sweep = self._now()
+        self._sender.resend()
+        self._work_off()
+        self.refill()
+
+    def pause(self) -> None:
+        """The source is not open: what arrives waits."""
+        self._ready = False
+
+    def disconnected_for(self, seconds: float) -> None:
+        """The connection is back after a gap; after one longer than ack-wait the server has given everything away."""
+        if seconds > self._ack_wait:
+            self._forget(f"the connection was away for {seconds:.0f} s, longer than ack-wait")
+
+    def begin_drain(self) -> None:
+        """Take nothing more; what arrives goes back at once."""
+        self._draining = True
+        for entry in list(self._waiting):
+            self._journey.hand_back(entry, 0.0)
+        self._waiting.clear()
+        self._left()
+
+    def end_drain(self) -> tuple[int, int]:
+        """Give back what is still in flight; returns how many that were, and how many parked."""
+        left = list(self.window.entries.values())
+        for entry in left:
+            self._journey.hand_back(entry, 0.0)
+        self.close()
+        return len(left), self.stats.parked
+
+    def close(self) -> None:
+        """Let go of everything; nothing is settled by this."""
+        self._ready = False
+        self._journey.close()
+
+    # ------------------------------------------------------------------ called by the edge
+
+    def delivered(self, delivery: Delivery) -> None:
+        """A message arrived, for the first time or again."""
+        stats = self.stats
+        stats.received += 1
+        stats.received_bytes += delivery.size
+        if delivery.deliveries > 1:
+            stats.redeliveries += 1
+        now = self._now()
+        known = self.window.entries.get(delivery.sequence)
+        if known is not None:
+            # Still being worked on: only the token that settles it is new.
+            known.delivery.token = delivery.token
+            known.delivery.deliveries = delivery.deliveries
+            known.progress_due = now + self._ack_wait / 2
+            return
+        if self._draining:
+            self._source.nak(delivery.token)
+            return
+        entry = Entry(delivery, now, now + self._ack_wait / 2)
+        self.window.add(entry)
+        if self._ready and not self._waiting and (self._bucket is None or self._bucket.take()):
+            self._journey.begin(entry)
+        else:
+            self._waiting.append(entry)
+
+    def pull_ended(self) -> None:
+        """A pull request ended early."""
+        self.refill()
+
+    def source_lost(self, code: str, text: str) -> None:
+        """The consumer is gone; the supervisor opens it again."""
+        self._lost_reason = (code, text)
+        self.pause()
+        self.lost.set()
+
+    @property
+    def lost_reason(self) -> tuple[str, str]:
+        """Code and text of the last loss of the source."""
+        return self._lost_reason
+
+    def answered(self, token: int, answer: Answer) -> None:
+        """A stream answered a publish."""
+        self._sender.answered(token, answer)
+
+    # ------------------------------------------------------------------ called by the sweep, ten times a second
+
+    def sweep(self) -> None:
+        """Everything that depends on time: in-progress, time-outs, pauses, probes, the watchdog of the pulls."""
+        now = self._now()
+        asleep = now - self._last_sweep
+        self._last_sweep = now
+        self.stats.in_flight = len(self.window.entries)
+        if asleep > self._ack_wait:
+            self._forget(f"this process stood still for {asleep:.0f} s, longer than ack-wait")
+        if not self._publisher.connected:
+            return
+        for entry in list(self.window.entries.values()):
+            if entry.progress_due <= now:
+                self._source.progress(entry.delivery.token)
+                entry.progress_due = now + self._ack_wait / 2
+            if entry.due <= now and self._ready:
+                self._due(entry, now)
+        if self._ready:
+            self._sender.sweep(now)
+            self._work_off()
+            self._source.check(now)
+            self.refill()
+        self.stats.circuit_open = self._sender.any_open
+
+    def _due(self, entry: Entry, now: float) -> None:
+        if entry.phase is Phase.PAUSED:
+            self._journey.begin(entry)
+        elif entry.phase is Phase.SENDING:
+            self._sender.due(entry, now)
+
+    def refill(self) -> None:
+        """Ask for more, as far as the window has room and every target takes what it is sent."""
+        if not self._ready or self._draining or self._sender.any_open:
+            return
+        source = self._source
+        window = self.window
+        room = self._max_in_flight - len(window.entries) - source.wanted
+        if room < self._refill_at and (source.wanted or room < 1):
+            return
+        if self._bucket is not None:
+            room = min(room, self._bucket.burst - source.wanted - len(self._waiting))
+        if room < 1:
+            return
+        if source.too_large:
+            # The next message is larger than what was asked for: it comes alone, into an empty window.
+            if not window.entries and not source.wanted:
+                source.pull(1, None)
+            return
+        # Each request may bring its share of the bytes only, else the first one would leave nothing for the others.
+        left = self._max_bytes - window.size - source.wanted_bytes
+        size = min(left, max(MIN_SHARE, self._max_bytes * room // self._max_in_flight))
+        if size > 0:
+            source.pull(room, size)
+
+    def _work_off(self) -> None:
+        """Start what waited for its turn."""
+        while self._waiting and (self._bucket is None or self._bucket.take()):
+            entry = self._waiting.popleft()
+            if self.window.holds(entry):
+                self._journey.begin(entry)
+
+    # ------------------------------------------------------------------ helpers
+
+    def _forget(self, why: str) -> None:
+        count = len(self.window.entries)
+        if count:
+            log.warning(
+                "in-flight events forgotten: %s",
+                why,
+                extra={"event": "route.forgot", "route": self.route.name, "events": count},
+            )
+        self.window.forget()
+        self._waiting.clear()
+        self._journey.forget()
+
+    def _left(self) -> None:
+        """An entry left the window."""
+        if not self._draining:
+            self.refill()
+        elif not self.window.entries:
+            self.empty.set()

@@ -1,0 +1,257 @@
+"""Gets copies stored: publishes, matches answers, holds what a target cannot take, gives up by the policy."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from ..ports import Answer, AnswerKind, Clock, Publisher
+from ..routing.outputs import Copy
+from ..routing.route import CompiledRoute
+from ..routing.verdict import ANSWER_WAIT, Holding, backoff, judge
+from .circuit import Circuit
+from .stats import RouteStats
+from .window import NEVER, Entry, Window
+
+LETTERS = "\0dead-letter"
+"""The circuit of the dead-letter subject; no target can have this name."""
+
+
+class SenderOwner(Protocol):
+    """What the sender tells its lane."""
+
+    def copies_settled(self, entry: Entry) -> None:
+        """Every copy of the entry is stored or given up; or its dead letter is."""
+        ...
+
+    def set_fault(self, key: str, code: str, text: str) -> None: ...
+
+    def clear_fault(self, key: str) -> None: ...
+
+    def spawn(self, coroutine_factory: Callable[[], Coroutine[Any, Any, None]]) -> None: ...
+
+
+class Sender:
+    """The publishing half of a lane."""
+
+    def __init__(
+        self,
+        route: CompiledRoute,
+        publisher: Publisher,
+        stats: RouteStats,
+        window: Window,
+        clock: Clock,
+        owner: SenderOwner,
+    ) -> None:
+        self._publisher = publisher
+        self._stats = stats
+        self._window = window
+        self._now = clock.monotonic
+        self._owner = owner
+        self._policy = route.config.retry
+        self._max_age = float(route.config.retry.max_age)
+        self._pending: dict[int, tuple[Entry, Copy]] = {}
+        self._next = 0
+        self._lookups: dict[str, list[tuple[Entry, Copy]]] = {}
+        self.circuits = {name: Circuit(name, self._policy) for name in (*(t.name for t in route.targets), LETTERS)}
+
+    @property
+    def any_open(self) -> bool:
+        """Whether some target cannot take anything, so that pulling more makes no sense."""
+        return any(circuit.open for circuit in self.circuits.values())
+
+    def send(self, entry: Entry, copy: Copy) -> None:
+        """Get a copy stored, now or when its target can take it."""
+        circuit = self._circuit(copy)
+        if circuit.open:
+            circuit.hold(copy, entry)
+        else:
+            self._write(entry, copy)
+
+    def answered(self, token: int, answer: Answer) -> None:
+        """A stream, or somebody else, answered a publish."""
+        item = self._pending.get(token)
+        if item is None or answer.kind is AnswerKind.IGNORED:
+            self._stats.ignored_answers += 1
+            return
+        entry, copy = item
+        if answer.kind is AnswerKind.STORED:
+            self._stored(entry, copy, answer)
+            return
+        del self._pending[token]
+        copy.tokens = tuple(other for other in copy.tokens if other != token)
+        if copy.open and self._window.holds(entry):
+            self._trouble(entry, copy, answer)
+
+    def due(self, entry: Entry, now: float) -> None:
+        """The sweep found a deadline of this entry reached: time-outs, and copies whose pause is over."""
+        entry.due = NEVER
+        for copy in (entry.letter,) if entry.letter is not None else tuple(entry.copies):
+            if not copy.open:
+                continue
+            if copy.deadline <= now:
+                if copy.awaiting:
+                    self._timed_out(entry, copy)
+                else:
+                    self._write(entry, copy)
+            entry.due = min(entry.due, copy.deadline)
+
+    def sweep(self, now: float) -> None:
+        """Probe open circuits, and give up copies older than the policy allows."""
+        for circuit in self.circuits.values():
+            if not circuit.open:
+                continue
+            if circuit.name != LETTERS and not circuit.route_fault:
+                self._expire(circuit, now)
+            probe = circuit.probe(now)
+            if probe is not None:
+                copy, entry = probe
+                if self._window.holds(entry):
+                    self._write(entry, copy)
+                else:
+                    circuit.probe_at = now
+            elif not circuit.open:
+                self._owner.clear_fault(f"target {circuit.name}")
+
+    def resend(self) -> None:
+        """After a reconnect: what was written may have died with the connection; the ids make a repeat harmless."""
+        for entry in list(self._window.entries.values()):
+            for copy in (entry.letter,) if entry.letter is not None else entry.copies:
+                if copy.open and copy.awaiting:
+                    self._write(entry, copy)
+
+    def forget(self) -> None:
+        """Everything in flight was given away by the server."""
+        self._pending.clear()
+        self._lookups.clear()
+        for circuit in self.circuits.values():
+            circuit.held.clear()
+
+    def _circuit(self, copy: Copy) -> Circuit:
+        return self.circuits[LETTERS if copy.target is None else copy.target.name]
+
+    def _write(self, entry: Entry, copy: Copy) -> None:
+        token = self._next = self._next + 1
+        copy.awaiting = True
+        copy.deadline = self._now() + ANSWER_WAIT
+        if copy.deadline < entry.due:
+            entry.due = copy.deadline
+        if self._publisher.send(copy.subject, copy.header_block, copy.data, token):
+            copy.tokens += (token,)
+            self._pending[token] = (entry, copy)
+
+    def _stored(self, entry: Entry, copy: Copy, answer: Answer) -> None:
+        """A PubAck; one from another stream than the target names is none of ours."""
+        ack = answer.ack
+        target = copy.target
+        if ack is None or (target is not None and target.stream is not None and ack.stream != target.stream):
+            self._stats.ignored_answers += 1
+            return
+        for token in copy.tokens:
+            self._pending.pop(token, None)
+        copy.tokens = ()
+        copy.awaiting = False
+        if not copy.open:
+            return
+        copy.ack = ack
+        if target is not None:
+            name = target.name
+            self._stats.published[name] += 1
+            self._stats.published_bytes += copy.size
+            if ack.duplicate:
+                self._stats.duplicates[name] += 1
+        circuit = self._circuit(copy)
+        if circuit.open or circuit.held:
+            self._heal(circuit)
+        elif circuit.failures:
+            circuit.failures = 0
+        if self._window.holds(entry):
+            self._settle_copy(entry)
+
+    def _heal(self, circuit: Circuit) -> None:
+        waiting = circuit.close()
+        self._owner.clear_fault(f"target {circuit.name}")
+        for copy, entry in waiting:
+            if self._window.holds(entry) and copy.open:
+                self._write(entry, copy)
+
+    def _settle_copy(self, entry: Entry) -> None:
+        entry.open_copies -= 1
+        if entry.open_copies == 0:
+            self._owner.copies_settled(entry)
+
+    def _timed_out(self, entry: Entry, copy: Copy) -> None:
+        if self._publisher.denied(copy.subject):
+            answer = Answer(
+                AnswerKind.REFUSED, code="no-permission", text=f"no permission to publish to {copy.subject}"
+            )
+        else:
+            answer = Answer(AnswerKind.BUSY, code="timeout", text=f"no answer in {ANSWER_WAIT:g} s")
+        self._trouble(entry, copy, answer)
+
+    def _trouble(self, entry: Entry, copy: Copy, answer: Answer) -> None:
+        """A publish was answered with anything but a PubAck, or not at all."""
+        copy.awaiting = False
+        if answer.kind is AnswerKind.NO_RESPONDERS:
+            self._look_up(entry, copy)
+            return
+        now = self._now()
+        constant = copy.target is None or copy.target.constant
+        refused_before = now - copy.refused_at if copy.refused_at else None
+        holding = judge(answer, constant=constant, refused_before=refused_before)
+        if holding is Holding.REFUSED:
+            copy.refuse(answer.code, answer.text)
+            self._settle_copy(entry)
+            return
+        copy.tries += 1
+        copy.first_failed = copy.first_failed or now
+        self._stats.count_retry(answer.code)
+        if holding is Holding.HOLD_COPY:
+            copy.refused_at = copy.refused_at or now
+            copy.deadline = now + max(1.0, backoff(self._policy, copy.tries, random.random()))
+            entry.due = min(entry.due, copy.deadline)
+            return
+        self._hold(entry, copy, answer, route_fault=holding is Holding.HOLD_ROUTE)
+
+    def _hold(self, entry: Entry, copy: Copy, answer: Answer, *, route_fault: bool) -> None:
+        circuit = self._circuit(copy)
+        circuit.trip(answer.code, answer.text, route_fault=route_fault, now=self._now(), chance=random.random())
+        circuit.hold(copy, entry)
+        if route_fault or copy.target is None:
+            # A target that is busy is no fault of the route; a dead letter that cannot be stored always is.
+            self._owner.set_fault(f"target {circuit.name}", answer.code, answer.text)
+
+    def _expire(self, circuit: Circuit, now: float) -> None:
+        for copy, entry in list(circuit.held.items()):
+            if copy.first_failed and now - copy.first_failed > self._max_age:
+                del circuit.held[copy]
+                if self._window.holds(entry):
+                    copy.refuse("retries-exhausted", f"{circuit.code}: {circuit.text}")
+                    entry.exhausted = "max-age"
+                    self._settle_copy(entry)
+
+    def _look_up(self, entry: Entry, copy: Copy) -> None:
+        """Nobody answered: find out whether the subject has no stream, or its stream no leader."""
+        copy.deadline = NEVER
+        waiting = self._lookups.get(copy.subject)
+        if waiting is not None:
+            waiting.append((entry, copy))
+            return
+        self._lookups[copy.subject] = [(entry, copy)]
+        self._owner.spawn(lambda: self._resolve(copy.subject))
+
+    async def _resolve(self, subject: str) -> None:
+        try:
+            takers = await self._publisher.takers(subject)
+        except (OSError, TimeoutError):
+            takers = None
+        if takers == []:
+            answer = Answer(AnswerKind.REFUSED, code="no-stream", text=f"no stream takes {subject}")
+        elif takers is None:
+            answer = Answer(AnswerKind.BUSY, code="no-responders", text=f"nobody answers for {subject}")
+        else:
+            answer = Answer(AnswerKind.BUSY, code="no-leader", text=f"{takers[0]} has no leader")
+        for entry, copy in self._lookups.pop(subject, ()):
+            if copy.open and self._window.holds(entry):
+                self._trouble(entry, copy, answer)

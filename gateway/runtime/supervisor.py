@@ -1,0 +1,175 @@
+"""One route's life: open its components and source, run its lane, open them again when they are lost, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import logging
+import random
+from collections.abc import Awaitable, Callable
+
+from ..errors import RouteFault
+from ..ports import Clock, Publisher, Source
+from ..routing.route import CompiledRoute
+from .lane import Lane
+from .stats import RouteState, RouteStats
+
+log = logging.getLogger("gateway.route")
+
+MAX_PAUSE = 30.0
+"""Seconds between two tries to start a route, at most."""
+
+
+class Supervisor:
+    """Keeps one route running. What goes wrong here is this route's; the others do not notice."""
+
+    def __init__(
+        self,
+        route: CompiledRoute,
+        source: Source,
+        publisher: Publisher,
+        stats: RouteStats,
+        clock: Clock,
+        ready: Callable[[], Awaitable[None]],
+        instance: str,
+    ) -> None:
+        """`ready` prepares the edge and checks what the route needs of the server; raises RouteFault."""
+        self.route = route
+        self.stats = stats
+        self.lane = Lane(route, source, publisher, stats, clock, instance)
+        self._source = source
+        self._publisher = publisher
+        self._ready = ready
+        self._wake = asyncio.Event()
+        self._opened: set[int] = set()
+        self._task: asyncio.Task[None] | None = None
+        self.settled = asyncio.Event()
+        """Set once the route is up, or down with a reason."""
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._source.attach(self.lane)
+        self._publisher.attach(self.lane)
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def connection_changed(self, connected: bool, gap: float) -> None:
+        """The connection went or came back after `gap` seconds."""
+        if connected:
+            self.lane.disconnected_for(gap)
+            self.lane.lost.set()
+            self._wake.set()
+        else:
+            self.lane.pause()
+            self.lane.faults.set("start", "disconnected", "no connection to a server")
+
+    async def drain(self, until: float) -> tuple[int, int]:
+        """Stop pulling, finish what is in flight until the loop's time `until`, give back the rest.
+
+        Returns how many events were in flight and how many of them were given back.
+        """
+        lane = self.lane
+        self.lane.faults.stopped(RouteState.DRAINING)
+        if self._task is not None:
+            self._task.cancel()
+        in_flight = len(lane.window.entries)
+        lane.begin_drain()
+        try:
+            await self._source.close()
+            remaining = until - asyncio.get_running_loop().time()
+            if lane.window.entries and remaining > 0:
+                await asyncio.wait_for(lane.empty.wait(), remaining)
+        except TimeoutError:
+            pass
+        returned, _ = lane.end_drain()
+        self.lane.faults.stopped(RouteState.STOPPED)
+        await self._publisher.close()
+        await self._close_components()
+        return in_flight, returned
+
+    async def poll_pending(self) -> None:
+        """Look at the consumer's backlog; when it cannot be had, the last numbers stand."""
+        try:
+            self.stats.pending, self.stats.ack_pending = await self._source.pending()
+        except RouteFault as fault:
+            log.debug("no backlog: %s", fault, extra={"event": "source.no-backlog", "route": self.route.name})
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            self._wake.clear()
+            try:
+                await self._open()
+                failures = 0
+            except RouteFault as fault:
+                failures += 1
+                self._show(fault)
+            except Exception as error:
+                failures += 1
+                log.exception("route failed to start", extra={"event": "route.start-failed", "route": self.route.name})
+                self.lane.faults.set("start", "internal", f"internal error: {type(error).__name__}")
+            self.settled.set()
+            if failures:
+                await self._pause(failures)
+            else:
+                await self.lane.lost.wait()
+                self.lane.pause()
+                code, text = self.lane.lost_reason
+                log.info(
+                    "source lost: %s",
+                    text or "connection",
+                    extra={"event": "source.lost", "route": self.route.name, "code": code},
+                )
+
+    async def _open(self) -> None:
+        """Everything the route needs, then the lane; raises RouteFault."""
+        if self.route.fault is not None:
+            raise RouteFault(*self.route.fault)
+        await self._open_components()
+        self.lane.lost.clear()
+        await self._ready()
+        info = await self._source.open()
+        self.lane.faults.clear("start")
+        self.lane.start(info)
+        self.lane.faults.started()
+
+    async def _open_components(self) -> None:
+        for component in self.route.components:
+            if id(component) in self._opened:
+                continue
+            try:
+                waiting = component.open()
+                if inspect.isawaitable(waiting):
+                    await waiting
+            except Exception as error:
+                text = f"{component.name}: open raised {type(error).__name__}"
+                log.warning(
+                    text, extra={"event": "component.open-failed", "route": self.route.name, "error": str(error)}
+                )
+                raise RouteFault("open-failed", text) from error
+            self._opened.add(id(component))
+
+    async def _close_components(self) -> None:
+        for component in reversed(self.route.components):
+            if id(component) not in self._opened:
+                continue
+            self._opened.discard(id(component))
+            try:
+                waiting = component.close()
+                if inspect.isawaitable(waiting):
+                    await waiting
+            except Exception:
+                log.exception(
+                    "a component failed to close",
+                    extra={"event": "component.close-failed", "route": self.route.name, "component": component.name},
+                )
+
+    def _show(self, fault: RouteFault) -> None:
+        text = f"{fault.text}; {fault.hint}" if fault.hint else fault.text
+        self.lane.faults.set("start", fault.code, text)
+
+    async def _pause(self, failures: int) -> None:
+        """Wait before the next try; a connection that comes back ends the wait."""
+        seconds = min(MAX_PAUSE, 0.5 * 2 ** min(failures - 1, 8)) * (0.8 + 0.4 * random.random())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), seconds)

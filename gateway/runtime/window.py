@@ -1,0 +1,129 @@
+"""The window of a lane: the events in flight, and what is remembered of those handed back to the server."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from ..event import Delivery, Event, Outcome
+from ..routing.letters import Fault
+from ..routing.outputs import Copy
+
+NEVER = float("inf")
+MAX_HISTORY = 100_000
+"""Events whose failed tries are remembered while the server holds them; the oldest is forgotten first."""
+
+
+class Phase(IntEnum):
+    """What an event in the window is waiting for."""
+
+    WAITING = 0
+    """Its turn: the rate, or the source being opened again."""
+    STEPS = 1
+    """An async or blocking step."""
+    PAUSED = 2
+    """The next try."""
+    SENDING = 3
+    """PubAcks of its copies, or of its dead letter."""
+    AUDITING = 4
+    """Its audit record being safe."""
+
+
+class Tries:
+    """Failed tries of one event in this process."""
+
+    __slots__ = ("failed", "first", "parked")
+
+    def __init__(self) -> None:
+        self.failed = 0
+        self.first = 0.0
+        """When the first one failed, on the monotonic clock."""
+        self.parked = False
+        """Its dead letter fits nowhere; it comes back at the longest pause."""
+
+
+class Entry:
+    """One event in flight: settled once, by `ack` or `term`, and only when its fate is stored."""
+
+    __slots__ = (
+        "copies",
+        "delivery",
+        "due",
+        "event",
+        "exhausted",
+        "fault",
+        "letter",
+        "open_copies",
+        "outcome",
+        "phase",
+        "progress_due",
+        "reason",
+        "received",
+        "step",
+        "tries",
+    )
+
+    def __init__(self, delivery: Delivery, received: float, progress_due: float) -> None:
+        self.delivery = delivery
+        self.received = received
+        self.progress_due = progress_due
+        """When the server must be told that it is still being worked on."""
+        self.due = NEVER
+        """When the sweep must look at it, for any other reason."""
+        self.phase = Phase.WAITING
+        self.event: Event | None = None
+        """The event as it came, once decoded."""
+        self.copies: list[Copy] = []
+        self.open_copies = 0
+        self.letter: Copy | None = None
+        self.fault: Fault | None = None
+        self.tries: Tries | None = None
+        self.outcome = Outcome.PUBLISHED
+        self.step = ""
+        self.reason = ""
+        self.exhausted = ""
+
+
+class Window:
+    """Entries by stream sequence, and their bytes."""
+
+    __slots__ = ("entries", "history", "size")
+
+    def __init__(self) -> None:
+        self.entries: dict[int, Entry] = {}
+        self.history: dict[int, Tries] = {}
+        self.size = 0
+
+    def add(self, entry: Entry) -> None:
+        """Take an entry in."""
+        self.entries[entry.delivery.sequence] = entry
+        self.size += entry.delivery.size
+
+    def remove(self, entry: Entry) -> bool:
+        """Let an entry go; False when it is not (or no longer) this one."""
+        sequence = entry.delivery.sequence
+        if self.entries.get(sequence) is not entry:
+            return False
+        del self.entries[sequence]
+        self.size -= entry.delivery.size
+        return True
+
+    def holds(self, entry: Entry) -> bool:
+        """Whether this very entry is in flight."""
+        return self.entries.get(entry.delivery.sequence) is entry
+
+    def tries_of(self, entry: Entry) -> Tries:
+        """The failed tries of an event, remembered from now on."""
+        if entry.tries is None:
+            sequence = entry.delivery.sequence
+            tries = self.history.get(sequence)
+            if tries is None:
+                while len(self.history) >= MAX_HISTORY:
+                    del self.history[next(iter(self.history))]
+                tries = self.history[sequence] = Tries()
+            entry.tries = tries
+        return entry.tries
+
+    def forget(self) -> None:
+        """Drop every entry: the server has given them away."""
+        self.entries.clear()
+        self.size = 0

@@ -1,0 +1,64 @@
+"""Running gateways for the tests of an event's way, and the streams nearly all of them use."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Protocol
+
+import pytest
+from nats.aio.client import Client
+
+from gateway.jetstream.server import EmbeddedServer
+from gateway.plugin import Component
+from tests.support.running import RunningGateway
+from tests.support.streams import make_stream
+
+
+class RunGateway(Protocol):
+    """What `run_gateway` gives: call it with a config and the components it needs."""
+
+    async def __call__(
+        self, config: dict[str, Any], *components: type[Component], wait: bool = True
+    ) -> RunningGateway: ...
+
+
+@pytest.fixture
+async def run_gateway(nats_server: EmbeddedServer) -> AsyncIterator[RunGateway]:
+    """Start gateways in this process; each is stopped when the test ends. With `wait=False` its routes may be down."""
+    running: list[RunningGateway] = []
+
+    async def start(config: dict[str, Any], *components: type[Component], wait: bool = True) -> RunningGateway:
+        whole = {"nats": {"servers": [nats_server.url]}, "http": "off", "drain": "5s", **config}
+        gateway = RunningGateway(whole, components)
+        running.append(gateway)
+        await gateway.start()
+        if wait:
+            await gateway.up()
+        return gateway
+
+    yield start
+    for gateway in running:
+        await gateway.stop()
+
+
+Route = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def route() -> Route:
+    """`route(filters=[...])` is a config with one route from IN to OUT, quick in everything that waits."""
+
+    def make(name: str = "r", **fields: Any) -> dict[str, Any]:
+        source = {"stream": "IN", "subjects": ["in.>"], "ack-wait": "2s", **fields.pop("source", {})}
+        retry = {"initial": "100ms", "max": "400ms", "jitter": 0, **fields.pop("retry", {})}
+        targets: Sequence[Any] = fields.pop("targets", [{"subject": "out.it", "name": "out"}])
+        return {"name": name, "source": source, "retry": retry, "targets": targets, **fields}
+
+    return make
+
+
+@pytest.fixture
+async def streams(nc: Client) -> None:
+    """IN (in.>), OUT (out.>) and DLQ (dlq.>)."""
+    for name in ("IN", "OUT", "DLQ"):
+        await make_stream(nc, name, [f"{name.lower()}.>"])

@@ -1,0 +1,1 @@
+"""What tests of every folder share; the fixtures that use it are in tests/conftest.py."""

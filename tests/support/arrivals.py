@@ -1,0 +1,39 @@
+"""Waiting for what must have happened in streams and consumers."""
+
+from __future__ import annotations
+
+from nats.aio.client import Client
+
+from .eventually import eventually
+from .streams import Stored, consumer_state, count, read_stream
+
+
+async def arrived(nc: Client, stream: str, number: int, timeout: float = 10.0) -> list[Stored]:
+    """The messages of a stream once it holds `number` of them; fails if it holds more."""
+
+    async def there() -> bool:
+        held = await count(nc, stream)
+        assert held >= number, f"{held} of {number}"
+        return True
+
+    await eventually(there, timeout, f"{number} messages in {stream}")
+    messages = await read_stream(nc, stream)
+    assert len(messages) == number, [(message.subject, message.data[:80]) for message in messages]
+    return messages
+
+
+async def settled(nc: Client, route: str = "r", stream: str = "IN", timeout: float = 10.0) -> None:
+    """Wait until the route has settled every message of its source: nothing left to deliver, nothing in flight."""
+
+    async def done() -> bool:
+        state = await consumer_state(nc, stream, f"gateway-{route}")
+        left = state["num_pending"], state["num_ack_pending"]
+        assert left == (0, 0), f"pending, in flight: {left}"
+        return True
+
+    await eventually(done, timeout, f"{route} has settled everything")
+
+
+async def in_flight(nc: Client, route: str = "r", stream: str = "IN") -> int:
+    """Messages delivered to the route and not settled, as the server sees it."""
+    return int((await consumer_state(nc, stream, f"gateway-{route}"))["num_ack_pending"])

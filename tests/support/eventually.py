@@ -1,0 +1,45 @@
+"""Waiting on conditions: the only way tests wait."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, overload
+
+T = TypeVar("T")
+
+
+@overload
+async def eventually(
+    condition: Callable[[], Awaitable[T]], timeout: float = ..., what: str = ..., interval: float = ...
+) -> T: ...
+@overload
+async def eventually(condition: Callable[[], T], timeout: float = ..., what: str = ..., interval: float = ...) -> T: ...
+async def eventually(
+    condition: Callable[[], object], timeout: float = 10.0, what: str = "", interval: float = 0.01
+) -> object:
+    """Call `condition` (sync or async) until what it returns is true, and return that.
+
+    An AssertionError inside counts as "not yet"; every other exception ends the wait. After `timeout` seconds the
+    test fails with `what` and the last state seen. A condition that itself hangs is cut off at the deadline.
+    """
+    deadline = time.monotonic() + timeout
+    last: object = "never evaluated"
+    while True:
+        try:
+            outcome = condition()
+            if inspect.isawaitable(outcome):
+                outcome = await asyncio.wait_for(outcome, max(deadline - time.monotonic(), 0.05))
+            if outcome:
+                return outcome
+            last = outcome
+        except AssertionError as error:
+            last = error
+        except TimeoutError:
+            last = "the condition itself did not come back"
+        if time.monotonic() > deadline:
+            name = what or getattr(condition, "__qualname__", "the condition")
+            raise AssertionError(f"{name}: not within {timeout:g} s; last seen: {last!r}")
+        await asyncio.sleep(interval)

@@ -1,0 +1,136 @@
+"""The gateway as users run it: a process of its own, with a config file and an HTTP port."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gateway.jetstream.server import tied_to_us
+
+from .eventually import eventually
+
+ROOT = Path(__file__).parents[2]
+
+
+class GatewayProcess:
+    """`python -m gateway run -c FILE` with its output in files, so that it never blocks on us."""
+
+    def __init__(
+        self, config: Path, folder: Path, args: Sequence[str] = (), env: Mapping[str, str] | None = None
+    ) -> None:
+        """Prepare; nothing runs yet. `folder` takes the logs, `env` is added to our own."""
+        self.config = config
+        self._args = list(args)
+        self._env = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT), **(env or {})}
+        self._out, self._err = folder / "gateway.out", folder / "gateway.err"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def http_url(self) -> str:
+        """Where it answers, as its config says."""
+        return f"http://{yaml.safe_load(self.config.read_text())['http']['listen']}"
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._running().pid
+
+    @property
+    def out(self) -> str:
+        """What it wrote to stdout, of all its starts."""
+        return self._out.read_text(errors="replace")
+
+    @property
+    def err(self) -> str:
+        """What it wrote to stderr, of all its starts: the log."""
+        return self._err.read_text(errors="replace")
+
+    @property
+    def logs(self) -> list[dict[str, Any]]:
+        """The log's JSON lines; it writes JSON because no terminal is there."""
+        return [json.loads(line) for line in self.err.splitlines() if line.startswith("{")]
+
+    def launch(self) -> None:
+        """Start it and do not wait."""
+        command = tied_to_us([sys.executable, "-m", "gateway", "run", "-c", str(self.config), *self._args])
+        with self._out.open("ab") as out, self._err.open("ab") as err:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=self._env, process_group=0
+            )
+
+    async def start(self, timeout: float = 20.0) -> None:
+        """Start it and wait until /readyz says 200."""
+        self.launch()
+        await self.ready(timeout)
+
+    async def ready(self, timeout: float = 20.0) -> None:
+        """Wait until /readyz says 200; fails at once, with the log, if the process ends before."""
+
+        async def is_ready() -> bool:
+            # Not an AssertionError: waiting longer would not bring it back.
+            if self._running().poll() is not None:
+                raise RuntimeError(f"the gateway ended with {self._running().returncode}; it said:\n{self.err}")
+            status, _ = await self.get("/readyz")
+            return status == 200
+
+        try:
+            await eventually(is_ready, timeout, "gateway ready", interval=0.02)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n/readyz: {await self.get('/readyz')}\n{self.err}") from None
+
+    async def get(self, path: str) -> tuple[int, str]:
+        """One GET: status and body; status 0 while nobody answers."""
+        return await asyncio.to_thread(_get, self.http_url + path)
+
+    async def routes(self) -> dict[str, dict[str, Any]]:
+        """The routes of /readyz by name."""
+        _, body = await self.get("/readyz")
+        return {route["name"]: route for route in json.loads(body)["routes"]} if body else {}
+
+    def kill9(self) -> None:
+        """End it as a crash would."""
+        self._running().kill()
+        self._running().wait()
+
+    def term(self) -> None:
+        """Ask it to drain and end."""
+        self.signal(signal.SIGTERM)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it any signal."""
+        self._running().send_signal(number)
+
+    async def wait(self, timeout: float = 40.0) -> int:
+        """Its exit code; negative is the signal that ended it."""
+        return await asyncio.to_thread(self._running().wait, timeout)
+
+    def shut_down(self) -> None:
+        """End it, if it runs: for fixtures."""
+        if self._process is not None and self._process.poll() is None:
+            self.kill9()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None, "the gateway was not started"
+        return self._process
+
+
+def _get(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except OSError:
+        return 0, ""

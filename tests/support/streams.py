@@ -1,0 +1,103 @@
+"""Reading streams byte for byte, without a consumer: the witness of what really was stored."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from nats.aio.client import Client
+
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One message of a stream exactly as the server keeps it."""
+
+    seq: int
+    subject: str
+    data: bytes
+    header_block: bytes
+    time: str
+
+    @cached_property
+    def header_pairs(self) -> list[tuple[str, str]]:
+        """Name and value in order, repeated names and all."""
+        lines = self.header_block.decode("utf-8", "surrogateescape").split("\r\n")[1:]
+        return [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines if line)]
+
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        """The last value of each name, names in the sender's case."""
+        return dict(self.header_pairs)
+
+    @property
+    def json(self) -> Any:
+        """The body, parsed."""
+        return json.loads(self.data)
+
+
+async def api(nc: Client, request: str, body: dict[str, Any] | None = None, timeout: float = 5.0) -> dict[str, Any]:
+    """One JetStream API request, the answer as it came, `error` included."""
+    message = await nc.request(f"$JS.API.{request}", json.dumps(body).encode() if body else b"", timeout=timeout)
+    answer: dict[str, Any] = json.loads(message.data)
+    return answer
+
+
+async def make_stream(nc: Client, name: str, subjects: list[str], **config: Any) -> dict[str, Any]:
+    """Make a file stream; `config` in the server's own words. Fails the test if the server refuses."""
+    answer = await api(nc, f"STREAM.CREATE.{name}", {"name": name, "subjects": subjects, "storage": "file", **config})
+    assert "error" not in answer, answer["error"]
+    return answer
+
+
+async def stream_state(nc: Client, stream: str) -> dict[str, Any]:
+    """`messages`, `first_seq`, `last_seq` and the rest of the server's own account."""
+    answer = await api(nc, f"STREAM.INFO.{stream}")
+    assert "error" not in answer, answer["error"]
+    state: dict[str, Any] = answer["state"]
+    return state
+
+
+async def count(nc: Client, stream: str) -> int:
+    """How many messages the stream holds; 0 while there is no such stream."""
+    answer = await api(nc, f"STREAM.INFO.{stream}")
+    return int(answer["state"]["messages"]) if "state" in answer else 0
+
+
+async def read_message(nc: Client, stream: str, seq: int) -> Stored | None:
+    """The message at `seq`; None if it is not (or no longer) there."""
+    answer = await api(nc, f"STREAM.MSG.GET.{stream}", {"seq": seq})
+    if "error" in answer:
+        assert answer["error"]["err_code"] == 10037, answer["error"]
+        return None
+    message = answer["message"]
+    return Stored(
+        seq=message["seq"],
+        subject=message["subject"],
+        data=base64.b64decode(message.get("data", "")),
+        header_block=base64.b64decode(message.get("hdrs", "")),
+        time=message["time"],
+    )
+
+
+async def read_stream(nc: Client, stream: str) -> list[Stored]:
+    """Every message of the stream, in order. Works on every retention, moves no consumer, removes nothing."""
+    state = await stream_state(nc, stream)
+    found: list[Stored] = []
+    for start in range(state["first_seq"], state["last_seq"] + 1, _AT_ONCE):
+        seqs = range(start, min(start + _AT_ONCE, state["last_seq"] + 1))
+        batch = await asyncio.gather(*(read_message(nc, stream, seq) for seq in seqs))
+        found += [message for message in batch if message is not None]
+    return found
+
+
+async def consumer_state(nc: Client, stream: str, durable: str) -> dict[str, Any]:
+    """CONSUMER.INFO: `num_pending`, `num_ack_pending`, `num_redelivered`, `delivered`, `ack_floor`, `config`."""
+    answer = await api(nc, f"CONSUMER.INFO.{stream}.{durable}")
+    assert "error" not in answer, answer["error"]
+    return answer

@@ -1,0 +1,65 @@
+"""Reading whole streams fast, over a socket of our own: hundreds of thousands of messages in a few seconds.
+
+Shares no code with the gateway or with nats-py, whose view of headers loses some.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from typing import Any, BinaryIO
+
+from .streams import Stored
+
+_BATCH = 2000
+
+
+async def read_all(url: str, stream: str) -> list[Stored]:
+    """Every message of a stream that is no work queue, in order, as the server keeps it; times are left out."""
+    return await asyncio.to_thread(_read_all, url, stream)
+
+
+def _read_all(url: str, stream: str) -> list[Stored]:
+    host, _, port = url.removeprefix("nats://").rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as link, link.makefile("rb") as lines:
+        link.sendall(b'CONNECT {"verbose":false,"headers":true,"no_responders":true}\r\nSUB _INBOX.witness.> 1\r\n')
+        state = _ask(link, lines, f"STREAM.INFO.{stream}", {})["state"]
+        # An ephemeral consumer without acks: it leaves no trace, and the server forgets it by itself.
+        config = {"ack_policy": "none", "deliver_policy": "all", "mem_storage": True, "inactive_threshold": 10**10}
+        name = _ask(link, lines, f"CONSUMER.CREATE.{stream}", {"stream_name": stream, "config": config})["name"]
+        found: list[Stored] = []
+        while len(found) < state["messages"]:
+            batch = min(_BATCH, state["messages"] - len(found))
+            _publish(link, f"CONSUMER.MSG.NEXT.{stream}.{name}", {"batch": batch, "expires": 10**10})
+            for _ in range(batch):
+                subject, reply, header_block, data = _message(lines)
+                assert reply.startswith("$JS.ACK."), f"reading {stream}: {header_block!r}"
+                found.append(Stored(int(reply.split(".")[5]), subject, data, header_block, ""))
+        return found
+
+
+def _ask(link: socket.socket, lines: BinaryIO, request: str, body: dict[str, Any]) -> dict[str, Any]:
+    _publish(link, request, body)
+    answer: dict[str, Any] = json.loads(_message(lines)[3])
+    assert "error" not in answer, answer["error"]
+    return answer
+
+
+def _publish(link: socket.socket, request: str, body: dict[str, Any]) -> None:
+    data = json.dumps(body).encode()
+    link.sendall(f"PUB $JS.API.{request} _INBOX.witness.answer {len(data)}\r\n".encode() + data + b"\r\n")
+
+
+def _message(lines: BinaryIO) -> tuple[str, str, bytes, bytes]:
+    """The next message: subject, reply, header block, payload."""
+    while True:
+        words = lines.readline().split()
+        assert words, "the server closed the connection"
+        if words[0] in (b"MSG", b"HMSG"):
+            with_headers = words[0] == b"HMSG"
+            body = lines.read(int(words[-1]) + 2)[:-2]
+            head = int(words[-2]) if with_headers else 0
+            reply = words[3].decode() if len(words) == (6 if with_headers else 5) else ""
+            return words[1].decode(), reply, body[:head], body[head:]
+        assert words[0] != b"-ERR", words
