@@ -1,0 +1,148 @@
+"""The HTTP server, in the gateway's own event loop: that it answers at all is half of what /healthz says."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import msgspec
+from aiohttp import web
+
+from ..errors import GatewayError
+from ..runtime.stats import GatewayStats
+from .health import health
+
+log = logging.getLogger("gateway.http")
+
+_LISTEN = re.compile(r"(?:\[([^\[\]]+)\]|([^:\[\]]*)):(\d{1,5})")
+_CLOSE_TIMEOUT = 2.0
+"""Seconds an answer under way may take when the server closes."""
+_INDEX = """nats-event-gateway
+
+/metrics   numbers for Prometheus, as text or OpenMetrics
+/healthz   200 while the event loop answers
+/readyz    200 while connected with a route up; ?route=NAME for one, ?strict=1 for all
+"""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Scraper(Protocol):
+    """Who writes the metrics page."""
+
+    async def scrape(self, accept: str = ..., gzip: bool = ...) -> tuple[bytes, str]:
+        """Body, gzipped if asked, and content type."""
+        ...
+
+
+class HttpListenError(GatewayError):
+    """The HTTP port cannot be had."""
+
+    def __init__(self, listen: str, reason: str) -> None:
+        self.listen = listen
+        self.reason = reason
+        super().__init__(f"cannot listen on {listen}: {reason}")
+
+
+def parse_listen(listen: str) -> tuple[str | None, int]:
+    """Host and port of `127.0.0.1:9464`, `[::1]:9464` or `:9464` (host None: every interface).
+
+    Raises HttpListenError.
+    """
+    found = _LISTEN.fullmatch(listen)
+    if found is None or int(found[3]) > 65535:
+        raise HttpListenError(listen, "expected HOST:PORT, such as 127.0.0.1:9464 or [::1]:9464")
+    return found[1] or found[2] or None, int(found[3])
+
+
+class HttpServer:
+    """/metrics, /healthz and /readyz."""
+
+    def __init__(self, stats: GatewayStats, metrics: Scraper, listen: str) -> None:
+        """`listen` as in the config; port 0 takes any free one. Nothing is bound yet."""
+        self._stats = stats
+        self._metrics = metrics
+        self._listen = listen
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> int:
+        """Bind; returns the port. Raises HttpListenError."""
+        host, port = parse_listen(self._listen)
+        runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=_CLOSE_TIMEOUT)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            await runner.cleanup()
+            # A failed name lookup has negative numbers of its own, and a text only there.
+            known = error.errno is not None and error.errno > 0
+            reason = os.strerror(error.errno or 0) if known else str(error.strerror)
+            raise HttpListenError(self._listen, reason[:1].lower() + reason[1:]) from error
+        self._runner = runner
+        bound: int = runner.addresses[0][1]
+        return bound
+
+    async def close(self) -> None:
+        """Stop answering; harmless when it never started."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def _app(self) -> web.Application:
+        app = web.Application(middlewares=[_errors_as_json])
+        app.on_response_prepare.append(_no_server_header)
+        app.router.add_get("/", self._index)
+        app.router.add_get("/metrics", self._scrape)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        return app
+
+    async def _index(self, request: web.Request) -> web.Response:
+        return web.Response(text=_INDEX)
+
+    async def _healthz(self, request: web.Request) -> web.Response:
+        return web.Response(text="ok", headers={"Cache-Control": "no-store"})
+
+    async def _scrape(self, request: web.Request) -> web.Response:
+        gzip = "gzip" in request.headers.get("Accept-Encoding", "").lower()
+        body, content_type = await self._metrics.scrape(", ".join(request.headers.getall("Accept", [])), gzip)
+        headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
+        if gzip:
+            headers["Content-Encoding"] = "gzip"
+        return web.Response(body=body, headers=headers)
+
+    async def _readyz(self, request: web.Request) -> web.Response:
+        strict = request.query.get("strict", "") in ("1", "true")
+        name = request.query.get("route")
+        routes = [route for route in self._stats.routes.values() if name in (None, route.route)]
+        if name is not None and not routes:
+            return _json(404, {"error": f"no route is called {name!r}"})
+        found = health(self._stats, routes, strict)
+        return _json(200 if found.ready else 503, found)
+
+
+@web.middleware
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        response = _json(error.status, {"error": error.reason.lower()})
+        if "Allow" in error.headers:
+            response.headers["Allow"] = error.headers["Allow"]
+        return response
+    except Exception:
+        log.exception("HTTP request failed: %s", request.path, extra={"event": "http.failed"})
+        return _json(500, {"error": "internal error"})
+
+
+async def _no_server_header(request: web.Request, response: web.StreamResponse) -> None:
+    """Which versions we run is nobody's business."""
+    response.headers.pop("Server", None)
+
+
+def _json(status: int, body: object) -> web.Response:
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    return web.Response(status=status, body=msgspec.json.encode(body) + b"\n", headers=headers)
