@@ -68,6 +68,10 @@ class PluginError(GatewayError):
 class EventError(GatewayError):
     """This event cannot go on; `code` is the kebab-case word that metrics, logs and dead letters carry."""
 
+    # Defaults for a plugin's subclass that does not call this __init__: an event must not get stuck over it.
+    code = "other"
+    message = ""
+
     def __init__(self, code: str, message: str) -> None:
         self.code = code
         self.message = message
@@ -94,6 +98,9 @@ class Reject(EventError):
 
 class Retry(EventError):
     """Raised by a plugin: a passing fault; the event is tried again after `after` seconds, or by the retry policy."""
+
+    code = "retry"
+    after: float | None = None
 
     def __init__(self, message: str = "", *, after: float | None = None, code: str = "retry") -> None:
         self.after = after

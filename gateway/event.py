@@ -195,14 +195,14 @@ class Event:
     def set(self, path: str | Path, value: Any) -> Event:
         """A new event with `value` at `path`; missing objects are made, list items never (EventError)."""
         steps = self._writable(path)
-        return self._with_body(put(self._open(steps), steps, value))
+        return self.with_body(put(self._open(steps), steps, value))
 
     def delete(self, path: str | Path) -> Event:
         """A new event without what is at `path`; this one when nothing is there."""
         steps = self._writable(path)
         body = self._open(steps)
         shorter = cut(body, steps)
-        return self if shorter is body else self._with_body(shorter)
+        return self if shorter is body else self.with_body(shorter)
 
     def replace(
         self,
@@ -213,7 +213,7 @@ class Event:
         key: str | None = None,
     ) -> Event:
         """A new event with the parts given; the others are this one's."""
-        event = self._copy() if body is MISSING else self._with_body(body)
+        event = self._copy() if body is MISSING else self.with_body(body)
         if subject is not None:
             event._subject = subject
         if headers is not None:
@@ -308,12 +308,20 @@ class Event:
         event._peeked = self._peeked
         return event
 
-    def _with_body(self, body: Any) -> Event:
-        event = self._copy()
+    def with_body(self, body: Any) -> Event:
+        """A new event with another body: `replace(body=...)` for those who do it for every event."""
+        event = object.__new__(Event)
+        event._reader = self._reader
+        event._delivery = self._delivery
+        event._meta = self._meta
+        event._subject = self._subject
+        event._key = self._key
+        event._headers = self._headers
+        event._own_headers = self._own_headers
+        event._attributes = None
+        event._changed = True
         event._body = body
         event._peeked = MISSING
-        event._changed = True
-        event._attributes = None
         return event
 
     def __repr__(self) -> str:

@@ -147,27 +147,29 @@ def walk(value: Any, steps: tuple[str, ...]) -> Any:
     return value
 
 
-def put(value: Any, steps: tuple[str, ...], new: Any, place: str = "") -> Any:
+def put(value: Any, steps: tuple[str, ...], new: Any, at: int = 0) -> Any:
     """A copy of `value` with `new` at `steps`; only the branches on the way are copied.
 
     Missing objects are made, list items never: an index outside the list, or a step into a scalar, raises
-    EventError (`transform-error`).
+    EventError (`transform-error`). `at` counts the steps already taken.
     """
-    step, rest = steps[0], steps[1:]
-    here = f"{place}.{step}" if place else step
+    step = steps[at]
+    last = at == len(steps) - 1
     kind = type(value)
     if kind is dict:
-        inner = new if not rest else put(_inner(value.get(step, MISSING)), rest, new, here)
-        return {**value, step: inner}
+        copied = value.copy()
+        copied[step] = new if last else put(value.get(step, _NOTHING), steps, new, at + 1)
+        return copied
     if kind is list and _INDEX.fullmatch(step) and int(step) < len(value):
         index = int(step)
-        inner = new if not rest else put(value[index], rest, new, here)
+        inner = new if last else put(value[index], steps, new, at + 1)
         return [*value[:index], inner, *value[index + 1 :]]
-    raise EventError("transform-error", f"cannot set {here}: {_what(value)} has no such place")
+    place = ".".join(steps[: at + 1])
+    raise EventError("transform-error", f"cannot set {place}: {_what(value)} has no such place")
 
 
-def _inner(value: Any) -> Any:
-    return {} if value is MISSING else value
+_NOTHING: Final[dict[str, Any]] = {}
+"""Where an object has to be made; `put` copies what it changes."""
 
 
 def cut(value: Any, steps: tuple[str, ...]) -> Any:

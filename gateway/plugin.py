@@ -104,6 +104,28 @@ class Context(Protocol):
         ...
 
 
+class GatewayInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What life-cycle hooks are told of the gateway."""
+
+    name: str
+    instance: str
+    """This process among those with one name."""
+    version: str
+    config: str
+    """Digest of the config."""
+
+
+class RouteInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What life-cycle hooks are told of a route."""
+
+    gateway: str
+    name: str
+    description: str
+    stream: str
+    durable: str
+    targets: tuple[str, ...]
+
+
 class Component:
     """Base of codecs, filters, transforms and audits. Only `name` is required.
 
@@ -212,16 +234,24 @@ class Codec(Component):
 
     def reader(self, keys: frozenset[str] | None) -> Reader:
         """What reads events for a route whose steps read only these top-level `keys` (None: everything)."""
-        return Reader(self._checked_decode, self.attributes)
+        return Reader(self._checked_decode, self._checked_attributes)
 
     def _checked_decode(self, data: bytes, headers: Headers, subject: str) -> Any:
-        """Whatever a codec raises for bytes it cannot read is a decode error, deep nesting included."""
+        """Whatever a codec raises for bytes it cannot read is a decode error; its text may hold the event's data."""
         try:
             return self.decode(data, headers, subject)
         except DecodeError:
             raise
-        except (ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
-            raise DecodeError(f"{self.name}: {error}") from error
+        except Exception as error:
+            raise DecodeError(f"{self.name}: {type(error).__name__}") from error
+
+    def _checked_attributes(self, body: Any, headers: Headers) -> Attributes:
+        try:
+            return self.attributes(body, headers)
+        except DecodeError:
+            raise
+        except Exception as error:
+            raise DecodeError(f"{self.name}: {type(error).__name__} while reading attributes") from error
 
 
 __all__ = [

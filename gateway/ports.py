@@ -101,6 +101,11 @@ class Source(Protocol):
         """Whether the last pull ended because the next message alone is larger than was asked for."""
         ...
 
+    @property
+    def watched(self) -> bool:
+        """Whether we would know by now if the consumer were another one: its acks look the same as ours."""
+        ...
+
     def check(self, now: float) -> None:
         """The watchdog: forget requests that died with a server."""
         ...

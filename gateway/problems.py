@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -98,8 +99,8 @@ class Problem:
     def __str__(self) -> str:
         """Write `file:line:column: path: text (code)` and the hint below it."""
         where = f"{self.path}: " if self.path else ""
-        head = f"{self.file}:{self.line}:{self.column}: {where}{self.text} ({self.code})"
-        return f"{head}\n  hint: {self.hint}" if self.hint else head
+        head = _one_line(f"{self.file}:{self.line}:{self.column}: {where}{self.text} ({self.code})")
+        return f"{head}\n  hint: {_one_line(self.hint)}" if self.hint else head
 
 
 def did_you_mean(word: str, names: Iterable[str], what: str) -> str:
@@ -121,6 +122,12 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
     return None
 
 
-def quoted(text: object) -> str:
-    """A name as texts about plugins show it."""
-    return f'"{text}"'
+def quoted(text: str) -> str:
+    """A name as texts about plugins show it: in double quotes, on one line, cut at 80 characters."""
+    cut = text if len(text) <= 80 else text[:79] + "…"
+    return json.dumps(cut, ensure_ascii=not cut.isprintable())
+
+
+def _one_line(text: str) -> str:
+    """What a plugin says may have several lines; a problem has one, and one for its hint."""
+    return " ".join(text.splitlines()) if len(text.splitlines()) > 1 or text.endswith("\n") else text

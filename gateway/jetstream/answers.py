@@ -25,12 +25,10 @@ class _Error(msgspec.Struct):
 
 
 class _Reply(msgspec.Struct):
-    stream: str = ""
-    seq: int = 0
-    duplicate: bool = False
     error: _Error | None = None
 
 
+_decode_ack = msgspec.json.Decoder(PubAck).decode
 _decode = msgspec.json.Decoder(_Reply).decode
 
 
@@ -38,15 +36,21 @@ def read(header_block: bytes, data: bytes) -> Answer:
     """Read one reply."""
     if not data:
         return _status(header_block)
+    ack = None
+    try:
+        ack = _decode_ack(data)
+        if ack.seq > 0 and ack.stream and b'"error"' not in data:
+            return Answer(AnswerKind.STORED, ack)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass  # no PubAck; the slower look below tells an error from noise
     try:
         reply = _decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return NOISE
     if reply.error is not None:
         return _error(reply.error)
-    if reply.stream and reply.seq > 0:
-        return Answer(AnswerKind.STORED, PubAck(reply.stream, reply.seq, reply.duplicate))
-    return NOISE
+    # A stream may be called "error", or a domain.
+    return Answer(AnswerKind.STORED, ack) if ack is not None and ack.seq > 0 and ack.stream else NOISE
 
 
 def _status(header_block: bytes) -> Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import ssl
@@ -13,13 +14,15 @@ from typing import Any
 import nats.errors
 
 from ..config import model
-from ..errors import ConfigProblem
-from .wire import Wire
+from ..errors import ConfigProblem, RouteFault
+from .wire import Sink, Wire
 
 log = logging.getLogger("gateway.nats")
 
 DENIAL_MEMORY = 60.0
 """Seconds a permission violation is remembered; the server repeats it with every publish."""
+ACKS = "$JS.ACK."
+"""How the subjects begin that settle a delivery."""
 COMPLAINT_PAUSE = 30.0
 """Seconds between two log lines about a server that cannot be reached."""
 MAX_PAUSE = 30.0
@@ -46,6 +49,7 @@ class Connection:
         self._was_connected = False
         self._builder: asyncio.Task[None] | None = None
         self._closed = asyncio.Event()
+        self._there = asyncio.Event()
 
     @property
     def connected(self) -> bool:
@@ -61,6 +65,23 @@ class Connection:
         """Begin to connect, and go on doing so for as long as it takes."""
         self._builder = asyncio.get_running_loop().create_task(self._keep())
 
+    async def wait(self, seconds: float) -> bool:
+        """Whether there is a connection, now or within so many seconds."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._there.wait(), seconds)
+        return self.connected
+
+    async def attach(self, subject: str, sink: Sink) -> tuple[int, int]:
+        """Subscribe with a sink on the present client; returns its id, and the client's generation.
+
+        Raises RouteFault when the connection goes meanwhile.
+        """
+        wire, generation = self.wire, self.generation
+        try:
+            return await wire.attach(subject, sink), generation
+        except (nats.errors.Error, OSError) as error:
+            raise RouteFault("disconnected", f"cannot subscribe: {error or type(error).__name__}") from error
+
     async def close(self) -> None:
         """Flush and close for good."""
         self._closing = True
@@ -72,6 +93,8 @@ class Connection:
                 await self.wire.flush(2)
             except (nats.errors.Error, TimeoutError, OSError) as error:
                 log.warning("could not flush before closing: %s", error, extra={"event": "nats.flush-failed"})
+        if not self.generation:
+            return  # Never connected: nats-py refuses to close what it did not open.
         try:
             await asyncio.wait_for(self.wire.close(), 3)
         except (TimeoutError, nats.errors.Error, OSError) as error:
@@ -155,6 +178,7 @@ class Connection:
             self.reconnects += 1
         self._was_connected = True
         self._lost_at = 0.0
+        self._there.set()
         url = self.wire.connected_url
         log.info(
             "connected" if not self.gap else f"connected again after {self.gap:.1f} s",
@@ -169,13 +193,14 @@ class Connection:
     def _note_denial(self, subject: str) -> None:
         if len(self._denied) > 10_000:
             self._denied.clear()
-        self._denied[subject] = time.monotonic()
+        self._denied[consumer_of(subject) if subject.startswith(ACKS) else subject] = time.monotonic()
 
     # nats-py awaits these inside its read loop: they must be quick and never raise.
 
     async def _on_error(self, error: Exception) -> None:
         now = time.monotonic()
-        if self.connected or now - self._complained_at < COMPLAINT_PAUSE:
+        lost = self._was_connected and not self._lost_at  # The line about that comes next, from _on_disconnected.
+        if self.connected or lost or now - self._complained_at < COMPLAINT_PAUSE:
             log.debug("nats: %s", error, extra={"event": "nats.error"})
             return
         self._complained_at = now
@@ -186,6 +211,7 @@ class Connection:
     async def _on_disconnected(self) -> None:
         if not self._lost_at and not self._closing:
             self._lost_at = time.monotonic()
+            self._there.clear()
             log.warning("connection lost", extra={"event": "nats.disconnected"})
             self._tell(False)
 
@@ -202,6 +228,12 @@ class Connection:
     def _shown_servers(self) -> str:
         """The servers without what may be a password before the @."""
         return ", ".join(server.rpartition("@")[2] for server in self._config.servers)
+
+
+def consumer_of(ack_subject: str) -> str:
+    """The part of an ack subject that names the consumer: a denial of one is a denial of all of them."""
+    tokens = ack_subject.split(".")
+    return ".".join(tokens[: 4 if len(tokens) == 9 else 6])
 
 
 def _why(error: BaseException | None) -> str:

@@ -12,6 +12,7 @@ import nats.js.errors
 from ..errors import Retry
 from ..event import PubAck
 from ..plugin import KeyValueBucket, Metrics
+from ..subjects import MAX_SUBJECT, subject_fault
 from .connection import Connection
 
 
@@ -36,7 +37,17 @@ class JetStreamContext:
             raise Retry(f"bucket {bucket}: {error or type(error).__name__}") from error
 
     async def publish(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> PubAck:
-        """Publish and wait for the stream's word; raises Retry when none comes."""
+        """Publish and wait for the stream's word; raises Retry when none comes, ValueError for what may not be sent.
+
+        The server closes the connection, which is every route's, over an illegal subject or too many bytes.
+        """
+        fault = subject_fault(subject)
+        if fault is not None:
+            raise ValueError(f"not to be published to: {fault}")
+        size = len(data) + sum(len(name) + len(value.encode()) + 4 for name, value in (headers or {}).items()) + 12
+        limit = self._connection.wire.max_payload
+        if size > limit or len(subject.encode()) > MAX_SUBJECT:
+            raise ValueError(f"{size} bytes with headers under a subject of {len(subject)}: the server takes {limit}")
         try:
             ack = await self._connection.wire.jetstream().publish(
                 subject, data, headers=dict(headers) if headers else None

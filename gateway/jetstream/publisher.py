@@ -28,11 +28,9 @@ class JetStreamPublisher:
         self._sink = sink
 
     async def prepare(self) -> None:
-        """Subscribe to the answers, once per client."""
+        """Subscribe to the answers, once per client; raises RouteFault."""
         if self._generation != self._connection.generation:
-            wire = self._connection.wire
-            self._sid = await wire.attach(f"{self._inbox}.*", self._answered)
-            self._generation = self._connection.generation
+            self._sid, self._generation = await self._connection.attach(f"{self._inbox}.*", self._answered)
 
     def send(self, subject: str, header_block: bytes, data: bytes, token: int) -> bool:
         """Write one message; False while disconnected."""

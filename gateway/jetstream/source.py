@@ -18,7 +18,7 @@ from ..event import Delivery
 from ..ports import LaneSink, SourceInfo
 from .answers import status_of
 from .api import ApiError, ApiUnavailable, JetStreamApi
-from .connection import Connection
+from .connection import Connection, consumer_of
 from .consumers import Durable
 from .pulls import Pulls
 from .streams import missing_stream
@@ -33,6 +33,10 @@ SILENCE = 3 * HEARTBEAT
 """Seconds without any sign after which the requests are taken for dead."""
 BACKOFF = (0.1, 0.25, 0.5, 1.0, 2.0)
 """Seconds before asking again after 1, 2, ... refusals in a row: a consumer without a leader refuses at once."""
+TRUST = 1.0
+"""Seconds after a sign of the consumer in which it is taken to be the same one. A stream made anew counts from 1 again,
+and an ack meant for the old event 1 would settle the new one, unseen.
+"""
 LOST_AFTER = len(BACKOFF)
 """Refusals in a row after which the consumer is looked for."""
 
@@ -57,12 +61,17 @@ class JetStreamSource:
         self._alive_at = 0.0
         self._refusals = 0
         self._not_before = 0.0
+        self._acks = ""
+        self._seen_at = 0.0
+        self._closing = False
+        self._consumer_sequence = 0
         self.too_large = False
         """The last pull ended because the next message alone is larger than was asked for."""
 
     async def open(self) -> SourceInfo:
         """Make or check the durable, and listen; raises RouteFault."""
         source = self._route.source
+        self._check_permissions()
         try:
             stream = await self._api.stream_info(source.stream)
             consumer = await self._durable.ensure(stream)
@@ -73,13 +82,21 @@ class JetStreamSource:
         except ApiUnavailable as error:
             raise RouteFault("jetstream-unavailable", str(error)) from error
         if self._generation != self._connection.generation:
-            self._sid = await self._connection.wire.attach(f"{self._inbox}.*", self._arrived)
-            self._generation = self._connection.generation
+            self._sid, self._generation = await self._connection.attach(f"{self._inbox}.*", self._arrived)
         self._pulls.clear()
         self._refusals = 0
         self._not_before = 0.0
+        self._consumer_sequence = 0
         self.too_large = False
+        self._closing = False
+        self._seen_at = time.monotonic()
         return SourceInfo(created=stream["created"], ack_wait=consumer["config"].get("ack_wait", 30e9) / 1e9)
+
+    def _check_permissions(self) -> None:
+        """Raise RouteFault when the server has said lately that we may not pull, or not settle."""
+        for subject, what in ((self._next, "pull"), (self._acks, "acknowledge")):
+            if subject and self._connection.denied(subject):
+                raise RouteFault("no-permission", f"no permission to {what}: publishing to {subject} is denied")
 
     async def created(self) -> str:
         """The stream's creation time as the server writes it."""
@@ -101,6 +118,11 @@ class JetStreamSource:
     def wanted_bytes(self) -> int:
         """Bytes asked for and not yet come."""
         return self._pulls.size
+
+    @property
+    def watched(self) -> bool:
+        """A standing pull is told at once when its consumer goes; without one, a look at the stream counts briefly."""
+        return self._pulls.events > 0 or self._closing or time.monotonic() - self._seen_at < TRUST
 
     def pull(self, events: int, size: int | None) -> bool:
         """Ask for messages; not while disconnected, nor too soon after a refusal."""
@@ -125,6 +147,11 @@ class JetStreamSource:
     def check(self, now: float) -> None:
         """The watchdog."""
         self._pulls.expire(now)
+        try:
+            self._check_permissions()
+        except RouteFault as fault:
+            self._lose(fault.code, fault.text)
+            return
         if self._pulls.events and now - self._alive_at > SILENCE:
             log.warning(
                 "no sign of life from the consumer for %.0f s: asking again",
@@ -165,6 +192,7 @@ class JetStreamSource:
 
     async def close(self) -> None:
         """Stop delivering, having taken what was already on its way."""
+        self._closing = True
         if self._generation == self._connection.generation:
             await self._connection.wire.detach(self._sid)
         self._generation = 0
@@ -176,7 +204,7 @@ class JetStreamSource:
         sink = self._sink
         if sink is None:
             return
-        self._alive_at = time.monotonic()
+        self._alive_at = self._seen_at = time.monotonic()
         if not reply:
             self._status(subject, header_block)
             return
@@ -186,6 +214,15 @@ class JetStreamSource:
         at = 4 if len(tokens) == 9 else 6
         self._refusals = 0
         self.too_large = False
+        consumer_sequence = int(tokens[at + 2])
+        if consumer_sequence <= self._consumer_sequence:
+            # Another consumer of the same name, perhaps of another stream: what it calls 1 is not what we know as 1.
+            self.nak(reply)
+            self._lose("consumer-changed", "the consumer was made anew")
+            return
+        self._consumer_sequence = consumer_sequence
+        if not self._acks:
+            self._acks = consumer_of(reply)
         delivery = Delivery(
             subject, header_block, data, reply, int(tokens[at + 1]), int(tokens[at]), int(tokens[at + 3])
         )

@@ -9,6 +9,7 @@ docs/decisions/0002 has the figures and the ways not taken. Protocol: docs.nats.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Callable
@@ -22,6 +23,8 @@ log = logging.getLogger("gateway.nats")
 Sink = Callable[[str, str, bytes, bytes], None]
 """Takes subject, reply subject (or ""), header block (or b"") and payload of one message."""
 
+DETACH_WAIT = 2
+"""Seconds the server has, when a subscription ends, to send what was already on its way."""
 MAX_CONTROL_LINE = 1 << 20
 """Bytes without a line end after which the peer is no NATS server; an INFO line of a large cluster is far smaller."""
 
@@ -49,13 +52,19 @@ class Wire(Client):
         subscription = await self.subscribe(subject, cb=_never_called)
         sid: int = subscription._id
         self.sinks[str(sid).encode()] = sink
+        # nats-py leaves its SUB to a task that may be waiting for the socket to drain, and what `write` sends next
+        # would overtake it: a pull request whose inbox nobody listens to is dropped without a word. The second SUB
+        # is ignored.
+        self.write(b"SUB %b %d\r\n" % (subject.encode(), sid))
         return sid
 
     async def detach(self, sid: int) -> None:
         """Unsubscribe, and take what the server had sent before it knew."""
         if sid in self._subs and self.is_connected:
             self.write(b"UNSUB %d\r\n" % sid)
-            await self.flush(2)
+            # A server that does not answer, or is gone by now, has nothing more for us either.
+            with contextlib.suppress(Error, OSError):
+                await self.flush(DETACH_WAIT)
         subscription = self._subs.pop(sid, None)
         if subscription is not None and subscription._wait_for_msgs_task is not None:
             subscription._wait_for_msgs_task.cancel()
@@ -78,7 +87,9 @@ class Wire(Client):
             out, self._out = self._out, []
             if self._status == Client.CONNECTED and self._transport is not None:
                 # A transport that broke says so to the read loop, which reconnects; what was written is sent again.
-                self._transport.write(b"".join(out))
+                # uvloop's raises when it knows before nats-py does.
+                with contextlib.suppress(RuntimeError, OSError):
+                    self._transport.write(b"".join(out))
 
 
 class Parser:
@@ -111,7 +122,7 @@ class Parser:
         self.buf = b""
         try:
             position = await self._dispatch(data)
-        except (ValueError, IndexError) as error:
+        except (ValueError, IndexError, RecursionError) as error:
             raise ProtocolError from error
         rest = data[position:]
         if self._missing > 0:
@@ -135,14 +146,17 @@ class Parser:
                 await self._control(data[position:line_end])
                 position = line_end + 2
                 continue
-            args = data[position:line_end].split()
+            # The server parts them by one space each; a subject may hold whatever else Python takes for white space.
+            args = data[position:line_end].split(b" ")
             size = int(args[-1])
+            header_size = int(args[-2]) if first == 0x48 else 0
+            if not 0 <= header_size <= size:
+                raise ProtocolError
             start = line_end + 2
             stop = start + size
             if stop + 2 > end:
                 self._missing = stop + 2 - end
                 return position
-            header_size = int(args[-2]) if first == 0x48 else 0
             with_reply = len(args) == (6 if header_size else 5)
             sink = sinks.get(args[2])
             payload_at = start + header_size
@@ -176,7 +190,10 @@ class Parser:
         elif operation == b"PONG":
             await wire._process_pong()
         elif operation == b"INFO":
-            await wire._process_info(json.loads(line[5:]))
+            info = json.loads(line[5:])
+            if not isinstance(info, dict):
+                raise ProtocolError
+            await wire._process_info(info)
         elif operation == b"-ERR":
             text = line[5:].decode("utf-8", "replace").strip().strip("'")
             if text.lower().startswith("permissions violation for publish to"):

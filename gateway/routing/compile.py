@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import cast
 
 from ..config import model
-from ..config.tree import find, find_key
-from ..errors import ConfigProblem, PatternError, path_text
+from ..config.tree import find, find_key, write_path
+from ..errors import ConfigProblem, PatternError
 from ..event import Origin
 from ..plugin import Audit, Codec, Component, Context, Filter, NoSettings, Transform
 from ..problems import Code, Problem
-from ..registry import Registry
+from ..registry import BUILTIN, Registry
 from ..subjects import safe_token
 from ..templates import Template
 from .offline import offline_contexts
@@ -97,7 +97,7 @@ class _RouteCompiler:
             config_digest=self.config.digest,
             plugins=self.plugins,
             components=tuple(self.components),
-            identity=fingerprint(route),
+            identity=fingerprint(route, {name: self.config.plugins.settings.get(name) for name in self.plugins}),
             fault=self.faults[0] if self.faults else None,
         )
 
@@ -171,15 +171,15 @@ class _RouteCompiler:
         name = DEFAULT_CODEC if step is None else step.component
         key = f"{name}:{None if step is None else step.config!r}"
         if key not in self.codecs:
-            component = self._named("codec", name) if step is None else self._component("codec", step)
+            component = self._default_codec() if step is None else self._component("codec", step)
             if not isinstance(component, Codec):
                 return None
             self.codecs[key] = component
         return self.codecs[key]
 
-    def _named(self, kind: str, name: str) -> Component | None:
-        """A component that no step in the file names."""
-        found = self.registry.find(kind, name)
+    def _default_codec(self) -> Component:
+        """The codec of a route that names none: the built-in one, whatever plugins offer under its name."""
+        found = self.registry.find("codec", f"{BUILTIN}/{DEFAULT_CODEC}")
         component_class = found.component
         assert component_class is not None, "the default codec is built in"
         component: Component = component_class(
@@ -222,8 +222,8 @@ class _RouteCompiler:
                 column=place.column,
                 code=code,
                 text="the value is not valid here" if tainted else text,
-                hint=hint,
-                path=path_text((*step.path, *path)),
+                hint="" if tainted else hint,
+                path=write_path((*step.path, *path)),
             )
         )
 

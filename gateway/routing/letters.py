@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from ..event import Delivery
-from ..headers import MAX_BLOCK, VERSION, header_line, lines, name_of
+from ..headers import END, MAX_BLOCK, VERSION, header_line, lines, name_of
 from .outputs import Copy
 from .route import CompiledRoute
 from .run import one_line
@@ -24,17 +24,29 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     failed_targets: tuple[str, ...] = ()
 
 
+OMITTED = b"\r\nGateway-Omitted: headers\r\n"
+"""How the header block of a letter without its original headers ends."""
+
+
 def dead_letter(
-    route: CompiledRoute, delivery: Delivery, message_id: str, fault: Fault, attempts: int, now: float, max_payload: int
+    route: CompiledRoute,
+    delivery: Delivery,
+    message_id: str,
+    fault: Fault,
+    attempts: int,
+    now: float,
+    max_payload: int,
+    *,
+    bare: bool = False,
 ) -> Copy:
-    """The letter of one event. One that does not fit goes without its original headers; one that does not fit even
-    then comes back refused as `too-large`.
+    """The letter of one event. One that does not fit, or is to be `bare`, goes without its original headers; one that
+    does not fit even then comes back refused as `too-large`.
     """
     own = _own_headers(route, delivery, message_id, fault, attempts, now)
     original = [_original(line) for line in lines(delivery.header_block)]
     block = b"".join((VERSION, *own, *original, b"\r\n"))
-    if len(block) + len(delivery.data) > max_payload or len(block) > MAX_BLOCK:
-        block = b"".join((VERSION, *own, b"Gateway-Omitted: headers\r\n", b"\r\n"))
+    if bare or len(block) + len(delivery.data) > max_payload or len(block) > MAX_BLOCK:
+        block = b"".join((VERSION, *own)).removesuffix(END) + OMITTED + END
     copy = Copy(None, route.dead_letter, block, delivery.data, message_id)
     if copy.size > max_payload:
         copy.refuse("too-large", f"{copy.size} bytes with the gateway's headers, the server takes {max_payload}")

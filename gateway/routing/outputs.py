@@ -94,19 +94,22 @@ def copies(
     `source` is the event as it came: correlation and causation are its. Failed when a transform broke the
     contract (two parts with one key) or a body cannot be encoded at all.
     """
-    keys = [event.key for event in events if event.key is not None]
-    if len(keys) != len(set(keys)):
-        return Failed("transforms", "transform-error", "two parts of a split have the same key")
-    passed_on = _passed_on(delivery.header_block)
-    own = _own_lines(source, hops_of(delivery.header_block) + 1)
+    if len(events) > 1:
+        keys = [event.key for event in events if event.key is not None]
+        if len(keys) != len(set(keys)):
+            return Failed("transforms", "transform-error", "two parts of a split have the same key")
+    block = delivery.header_block
+    passed_on = _passed_on(block) if block else []
+    own = _own_lines(source, hops_of(block) + 1 if block else 1)
     made: list[Copy] = []
     for ordinal, event in enumerate(events):
-        encoded: dict[int, Encoded | Failed] = {}
+        body: Encoded | Failed | None = None
+        codec = None
         inherited = passed_on if not event.own_headers else _passed_on(_block_from(event.headers))
         for target in route.targets:
-            body = encoded.get(id(target.codec))
-            if body is None:
-                body = encoded[id(target.codec)] = _encode(target, event, delivery)
+            if body is None or target.codec is not codec:
+                body = _encode(target, event, delivery)
+                codec = target.codec
             message_id = ids.copy(target.name, delivery.sequence, ordinal, event.key)
             made.append(_copy(target, event, body, message_id, inherited, own, max_payload))
     return made
@@ -133,10 +136,11 @@ def _copy(
         copy.refuse(error.code, error.message)
         return copy
     copy.data = body.data
-    if copy.size > max_payload:
+    head = len(copy.header_block)
+    if head + len(body.data) > max_payload:
         copy.refuse("too-large", f"{copy.size} bytes with headers, the server takes {max_payload}")
-    elif len(copy.header_block) > MAX_BLOCK:
-        copy.refuse("too-large", f"{len(copy.header_block)} bytes of headers, the server takes {MAX_BLOCK}")
+    elif head > MAX_BLOCK:
+        copy.refuse("too-large", f"{head} bytes of headers, the server takes {MAX_BLOCK}")
     return copy
 
 
@@ -170,9 +174,9 @@ def _head(
     own: str,
 ) -> bytes:
     """The header block of one copy: the sender's, the gateway's, the codec's, the target's, in this order."""
-    head = f"NATS/1.0\r\nNats-Msg-Id: {message_id}\r\n{own}"
-    if target.stream is not None:
-        head += f"Nats-Expected-Stream: {target.stream}\r\n"
+    # Older servers look for the first place a control header's name stands, so event data comes after them all.
+    expected = "" if target.stream is None else f"Nats-Expected-Stream: {target.stream}\r\n"
+    head = f"NATS/1.0\r\nNats-Msg-Id: {message_id}\r\n{expected}{own}"
     if not inherited and not target.rules and not body.headers:
         return f"{head}\r\n".encode("utf-8", "surrogateescape")
     replaced = {rule.lower for rule in target.rules} | {name.lower().encode() for name in body.headers}

@@ -132,9 +132,9 @@ class MessageIds:
         return f"{self._prefixes[self.DEAD_LETTER]}.{sequence}"
 
 
-def fingerprint(route: model.Route) -> str:
-    """Digest of a route's config, places in the file left out, secrets taken in."""
-    return _digest(_flat(route))
+def fingerprint(route: model.Route, settings: dict[str, Any]) -> str:
+    """Digest of a route's config and its plugins' settings, places in the file left out, secrets taken in."""
+    return _digest(_flat(route), _flat(settings))
 
 
 def _flat(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Awaitable
 from typing import Any
@@ -14,6 +15,7 @@ from .route import CompiledRoute, Step
 
 ERROR_LENGTH = 512
 """Bytes of an error message in a dead letter."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Passed(msgspec.Struct, frozen=True, gc=False):
@@ -88,12 +90,14 @@ def resume(route: CompiledRoute, paused: Suspended, value: Any) -> Result:
 
 def failed_step(step: Step, error: BaseException) -> Failed | Again:
     """What an exception of a step means."""
-    if isinstance(error, Retry):
-        return Again(step.label, error.code, one_line(error.message), error.after)
     if isinstance(error, DecodeError):
         return Failed("decode", error.code, one_line(error.message))
     if isinstance(error, EventError):
-        return Failed(step.label, error.code, one_line(error.message))
+        # A component's words end in headers and in an advisory of the server.
+        code, message = one_line(error.code) or "other", one_line(error.message)
+        if isinstance(error, Retry):
+            return Again(step.label, code, message, error.after)
+        return Failed(step.label, code, message)
     return Failed(step.label, "filter-error" if step.is_filter else "transform-error", where(error))
 
 
@@ -107,7 +111,9 @@ def _go(route: CompiledRoute, index: int, event: Event, todo: list[tuple[int, Ev
                 return Suspended(step, None, index, event, todo, done)
             try:
                 value = step.call(event)
-            except Exception as error:  # noqa: BLE001 - whatever a component raises is the event's end, not the lane's
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - even SystemExit is the event's end, not the process's
                 return failed_step(step, error)
             if step.is_async:
                 return Suspended(step, value, index, event, todo, done)
@@ -163,7 +169,7 @@ _NO_EVENT: Any = None
 
 def one_line(text: object) -> str:
     """An error text as a header takes it: ASCII, one line, at most 512 bytes."""
-    line = " ".join(str(text).split())
+    line = " ".join(_CONTROL.sub(" ", str(text)).split())
     return line.encode("ascii", "backslashreplace")[:ERROR_LENGTH].decode("ascii")
 
 

@@ -78,16 +78,19 @@ TARGET_REFUSALS = frozenset({"no-stream", "no-permission", "wrong-stream"})
 """Refusals that are the route's fault on a constant subject, and a copy's, once confirmed, on a templated one."""
 
 
-def judge(answer: Answer, *, constant: bool, refused_before: float | None) -> Holding:
-    """What an answer means. `refused_before`: seconds since this copy was first refused, None at the first time."""
+def judge(answer: Answer, *, constant: bool, refused_before: float | None, letter: bool = False) -> Holding:
+    """What an answer means. `refused_before`: seconds since this copy was first refused, None at the first time.
+
+    `letter`: the copy is a dead letter, which has no other way out: it is refused only when it is too large.
+    """
     if answer.kind is AnswerKind.STORED:
         return Holding.STORED
     if answer.kind is AnswerKind.IGNORED:
         return Holding.IGNORED
     if answer.kind is AnswerKind.REFUSED:
-        if answer.code not in TARGET_REFUSALS:
+        if answer.code not in TARGET_REFUSALS and (not letter or answer.code == "too-large"):
             return Holding.REFUSED
-        if constant:
+        if constant or letter:
             return Holding.HOLD_ROUTE
         confirmed = refused_before is not None and refused_before >= REFUSAL_CONFIRMED_AFTER
         return Holding.REFUSED if confirmed else Holding.HOLD_COPY

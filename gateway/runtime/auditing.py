@@ -7,9 +7,9 @@ import inspect
 import logging
 import random
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
+from ..errors import DecodeError
 from ..event import AuditRecord, Event, TargetRecord
 from ..headers import Headers
 from ..ports import Clock
@@ -20,11 +20,14 @@ from ..trace import trace_id_of
 from .faults import Faults
 from .stats import RouteStats
 from .window import Entry
+from .worker import Worker
 
 log = logging.getLogger("gateway.audit")
 
 MAX_BATCH = 512
 """Records told at once."""
+MAX_WAITING = 10_000
+"""Records that may wait for a best-effort audit; their events are settled, so no window bounds them."""
 
 
 class Auditor:
@@ -47,10 +50,11 @@ class Auditor:
         self._audited = audited
         self._created = ""
         self._required = route.config.audit_mode == "required"
-        self._queue: list[tuple[Entry, AuditRecord]] = []
+        self._limit = float(route.config.timeout)
+        self._queue: list[tuple[Entry | None, AuditRecord]] = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._threads: dict[str, ThreadPoolExecutor] = {}
+        self._workers: dict[str, Worker] = {}
 
     def start(self, created: str) -> None:
         """Records carry the stream's creation time in their id."""
@@ -60,7 +64,13 @@ class Auditor:
 
     def add(self, entry: Entry) -> None:
         """Have an event recorded; it is settled when that is done, or at once when the audit is best effort."""
-        self._queue.append((entry, self._record(entry)))
+        if self._required:
+            self._queue.append((entry, self._record(entry)))
+        elif len(self._queue) < MAX_WAITING:
+            self._queue.append((None, self._record(entry)))
+        else:
+            for audit in self._route.audits:
+                self._stats.audit_records[audit.label, "failed"] += 1
         self._wake.set()
         if not self._required:
             self._audited(entry)
@@ -75,8 +85,8 @@ class Auditor:
         if self._task is not None:
             self._task.cancel()
             self._task = None
-        for thread in self._threads.values():
-            thread.shutdown(wait=False, cancel_futures=True)
+        for worker in self._workers.values():
+            worker.close()
 
     async def _work(self) -> None:
         while True:
@@ -88,41 +98,64 @@ class Auditor:
                 records = [record for _, record in batch]
                 for audit in self._route.audits:
                     await self._tell(audit, records)
-                if self._required:
-                    for entry, _ in batch:
+                for entry, _ in batch:
+                    if entry is not None:
                         self._audited(entry)
 
     async def _tell(self, audit: CompiledAudit, records: list[AuditRecord]) -> None:
         """Tell one sink, until it has them when they are required."""
         failures = 0
-        key = f"audit {audit.label}"
         while True:
-            try:
-                await self._call(audit, records)
-            except Exception as error:  # noqa: BLE001 - a broken sink holds its route, nothing else
-                self._stats.audit_records[audit.label, "failed"] += len(records)
-                failures += 1
-                text = f"{audit.label} failed: {type(error).__name__}"
-                if not self._required:
-                    log.warning(text, extra={"event": "audit.failed", "route": self._route.name, "error": str(error)})
-                    return
-                self._faults.set(key, "audit-failed", text)
-                await asyncio.sleep(backoff(self._route.config.retry, failures, random.random()))
-            else:
+            error = await self._call(audit, records)
+            if error is None:
                 self._stats.audit_records[audit.label, "stored"] += len(records)
-                self._faults.clear(key)
+                self._faults.clear(f"audit {audit.label}")
                 return
+            self._stats.audit_records[audit.label, "failed"] += len(records)
+            failures += 1
+            self._failing(audit, f"{audit.label} failed: {type(error).__name__}", str(error))
+            if not self._required:
+                return
+            await asyncio.sleep(backoff(self._route.config.retry, failures, random.random()))
 
-    async def _call(self, audit: CompiledAudit, records: list[AuditRecord]) -> None:
-        if audit.blocking:
-            thread = self._threads.get(audit.label)
-            if thread is None:
-                thread = self._threads[audit.label] = ThreadPoolExecutor(1, thread_name_prefix="gateway-audit")
-            result = await asyncio.get_running_loop().run_in_executor(thread, audit.record, records)
+    def _failing(self, audit: CompiledAudit, text: str, error: str = "") -> None:
+        """A broken sink holds its route when it is required, and nothing otherwise."""
+        if self._required:
+            self._faults.set(f"audit {audit.label}", "audit-failed", text)
         else:
-            result = audit.record(records)
-        if inspect.isawaitable(result):
-            await result
+            log.warning(text, extra={"event": "audit.failed", "route": self._route.name, "error": error})
+
+    async def _call(self, audit: CompiledAudit, records: list[AuditRecord]) -> BaseException | None:
+        """One call, and what it raised. One over its time is cancelled and waited for: never two at a time."""
+        call = asyncio.ensure_future(self._attempt(audit, records))
+        try:
+            done, _ = await asyncio.wait({call}, timeout=self._limit)
+            if not done:
+                self._failing(audit, f"{audit.label} takes longer than {self._limit:g} s")
+                if not audit.blocking:
+                    call.cancel()
+                await asyncio.wait({call})
+        except asyncio.CancelledError:
+            call.cancel()
+            raise
+        return TimeoutError() if call.cancelled() else call.result()
+
+    async def _attempt(self, audit: CompiledAudit, records: list[AuditRecord]) -> BaseException | None:
+        try:
+            if audit.blocking:
+                worker = self._workers.get(audit.label)
+                if worker is None:
+                    worker = self._workers[audit.label] = Worker(f"gateway-{audit.label}")
+                result, error = await worker.call(lambda: audit.record(records))
+                if error is not None:
+                    return error
+            else:
+                result = audit.record(records)
+            if inspect.isawaitable(result):
+                await result
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a sink raises is its route's trouble only
+            return error
+        return None
 
     def _record(self, entry: Entry) -> AuditRecord:
         origin = self._route.origin
@@ -159,13 +192,16 @@ def _identity(event: Event | None) -> dict[str, str]:
     """What the event says of itself; nothing when it could not be decoded."""
     if event is None:
         return {}
-    return {
-        "event_id": event.id,
-        "event_type": event.type or "",
-        "event_source": event.source or "",
-        "correlation_id": event.correlation_id,
-        "causation_id": event.id,
-    }
+    try:
+        return {
+            "event_id": event.id,
+            "event_type": event.type or "",
+            "event_source": event.source or "",
+            "correlation_id": event.correlation_id,
+            "causation_id": event.id,
+        }
+    except DecodeError:
+        return {}
 
 
 def _target_record(copy: Copy) -> TargetRecord:

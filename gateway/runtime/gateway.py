@@ -12,7 +12,7 @@ import msgspec
 from ..ports import Clock, Publisher, Source
 from ..routing.route import CompiledRoute
 from .stats import GatewayStats, RouteState, RouteStats
-from .supervisor import Supervisor
+from .supervisor import RouteLife, Supervisor
 
 log = logging.getLogger("gateway")
 
@@ -48,10 +48,11 @@ class Edge(Protocol):
 class Gateway:
     """The routes at work."""
 
-    def __init__(self, edge: Edge, stats: GatewayStats, clock: Clock, instance: str) -> None:
+    def __init__(self, edge: Edge, stats: GatewayStats, clock: Clock, instance: str, life: RouteLife) -> None:
         self._edge = edge
         self._clock = clock
         self._instance = instance
+        self._life = life
         self.stats = stats
         self.supervisors: dict[str, Supervisor] = {}
         self._sweeper: asyncio.Task[None] | None = None
@@ -137,12 +138,16 @@ class Gateway:
             stats.continue_from(before)
         self.stats.routes[route.name] = stats
         link = self._edge.link(route)
-        supervisor = Supervisor(route, link.source, link.publisher, stats, self._clock, link.ready, self._instance)
+        supervisor = Supervisor(
+            route, link.source, link.publisher, stats, self._clock, link.ready, self._instance, self._life
+        )
         self.supervisors[route.name] = supervisor
         supervisor.start()
 
     async def _stop_route(self, name: str, until: float) -> None:
-        await self.supervisors.pop(name).drain(until)
+        # Until it is drained it is swept, and a SIGTERM meanwhile drains it too.
+        await self.supervisors[name].drain(until)
+        del self.supervisors[name]
 
     def _show_disabled(self, name: str) -> None:
         stats = RouteStats(name)

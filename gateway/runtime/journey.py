@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import DecodeError
 from ..event import Event, Meta, Outcome
 from ..ports import Clock, Publisher, Source
-from ..routing.letters import Fault, dead_letter
+from ..routing.letters import OMITTED, Fault, dead_letter
 from ..routing.outputs import copies, hops_of
 from ..routing.route import CompiledRoute, MessageIds
 from ..routing.run import Again, Failed, Passed, Result, Stopped, Suspended, one_line, resume, run
@@ -44,8 +44,11 @@ class Journey:
         clock: Clock,
         instance: str,
         left: Callable[[], None],
+        verify: Callable[[], None],
     ) -> None:
-        """`left` is called after each entry that left the window."""
+        """`left` is called after each entry that left the window; `verify` has the source opened again, which ends
+        in `start` or in `forget`.
+        """
         self.route = route
         self._source = source
         self._publisher = publisher
@@ -54,6 +57,12 @@ class Journey:
         self._clock = clock
         self._now = clock.monotonic
         self._left = left
+        self._verify = verify
+        self._unsettled: list[Entry] = []
+        """At their end, but it must first be seen that the stream is still the one they came from."""
+        self._time = clock.time
+        self._audits = bool(route.audits)
+        self._remembers = route.has_memory
         self._faults = faults
         self._tasks: set[asyncio.Task[None]] = set()
         self._ids = MessageIds(route, "")
@@ -68,11 +77,15 @@ class Journey:
         self._ids = MessageIds(self.route, created)
         self.ack_wait = ack_wait
         self._auditor.start(created)
+        unsettled, self._unsettled = self._unsettled, []
+        for entry in unsettled:
+            self._audited(entry)
 
     def forget(self) -> None:
         """The server has given everything in flight away."""
         self.sender.forget()
         self._auditor.forget()
+        self._unsettled.clear()
         for task in self._tasks:
             task.cancel()
 
@@ -163,20 +176,22 @@ class Journey:
 
     def _publish(self, entry: Entry, events: list[Event]) -> None:
         assert entry.event is not None
-        made = copies(self.route, self._ids, entry.delivery, entry.event, events, self._publisher.max_payload)
+        try:
+            made = copies(self.route, self._ids, entry.delivery, entry.event, events, self._publisher.max_payload)
+        except DecodeError as error:
+            made = Failed("decode", error.code, error.message)
         if isinstance(made, Failed):
             self._stats.count_step_error(made.step, made.code)
             self._fail(entry, Fault(step=made.step, code=made.code, message=made.message))
             return
         entry.phase = Phase.SENDING
         entry.copies = made
-        entry.open_copies = sum(copy.open for copy in made)
-        if entry.open_copies == 0:
+        to_send = [copy for copy in made if not copy.code]
+        entry.open_copies = len(to_send)
+        if not to_send:
             self.copies_settled(entry)
-            return
-        for copy in made:
-            if copy.open:
-                self.sender.send(entry, copy)
+        for copy in to_send:
+            self.sender.send(entry, copy)
 
     def copies_settled(self, entry: Entry) -> None:
         """Every copy is stored or given up; or the dead letter is."""
@@ -233,6 +248,10 @@ class Journey:
         entry.fault = fault
         entry.step = fault.step
         entry.reason = one_line(fault.message)
+        self._post(entry, fault)
+
+    def _post(self, entry: Entry, fault: Fault, *, bare: bool = False) -> None:
+        """Write the dead letter and send it."""
         tries = entry.tries
         attempts = (tries.failed if tries is not None else 0) + (0 if fault.exhausted else 1)
         delivery = entry.delivery
@@ -244,6 +263,7 @@ class Journey:
             max(1, attempts, *(copy.tries for copy in entry.copies)),
             self._clock.time(),
             self._publisher.max_payload,
+            bare=bare,
         )
         entry.letter = letter
         entry.phase = Phase.SENDING
@@ -254,21 +274,17 @@ class Journey:
             self._letter_refused(entry, letter.code, letter.fault)
 
     def _letter_refused(self, entry: Entry, code: str, text: str) -> None:
-        """Not even the dead-letter stream takes it: it is parked, and comes back at the longest pause."""
+        """It does not fit. Without its original headers it may; else it is parked until the longest pause is over."""
+        if entry.letter is not None and entry.fault is not None and OMITTED not in entry.letter.header_block:
+            self._post(entry, entry.fault, bare=True)
+            return
         tries = self._window.tries_of(entry)
         if not tries.parked:
             tries.parked = True
             self._stats.parked += 1
-            log.error(
-                "event parked: its dead letter does not fit",
-                extra={
-                    "event": "event.parked",
-                    "route": self.route.name,
-                    "sequence": entry.delivery.sequence,
-                    "code": code,
-                    "reason": text,
-                },
-            )
+            told = {"event": "event.parked", "route": self.route.name, "code": code, "reason": text}
+            sequence = entry.delivery.sequence
+            log.error("event %d parked: its dead letter does not fit", sequence, extra={**told, "sequence": sequence})
         self.hand_back(entry, float(self.route.config.retry.max))
 
     def hand_back(self, entry: Entry, delay: float) -> None:
@@ -281,7 +297,7 @@ class Journey:
 
     def _finish(self, entry: Entry) -> None:
         """Its fate is stored: audit it if asked, then settle."""
-        if self.route.audits:
+        if self._audits:
             entry.phase = Phase.AUDITING
             self._auditor.add(entry)
         else:
@@ -292,6 +308,10 @@ class Journey:
             self._settle(entry)
 
     def _settle(self, entry: Entry) -> None:
+        if not self._source.watched:
+            self._unsettled.append(entry)
+            self._verify()
+            return
         delivery = entry.delivery
         outcome = entry.outcome
         stats = self._stats
@@ -303,13 +323,13 @@ class Journey:
             self._source.ack(delivery.token)
         stats.outcomes[outcome] += 1
         stats.duration.observe(self._now() - entry.received)
-        stats.lag.observe(max(0.0, self._clock.time() - delivery.stored_ns / 1e9))
+        stats.lag.observe(max(0.0, self._time() - delivery.stored_ns / 1e9))
         self._window.remove(entry)
         if self._window.history:
             tries = self._window.history.pop(delivery.sequence, None)
             if tries is not None and tries.parked:
                 stats.parked -= 1
-        if self.route.has_memory and entry.event is not None:
+        if self._remembers and entry.event is not None:
             self._tell_memory(entry.event, outcome)
         self._left()
 

@@ -11,7 +11,7 @@ import logging
 from collections import deque
 
 from ..event import Delivery
-from ..ports import Answer, Clock, Publisher, Source, SourceInfo
+from ..ports import Clock, Publisher, Source, SourceInfo
 from ..routing.route import CompiledRoute
 from .bucket import TokenBucket
 from .faults import Faults
@@ -46,8 +46,12 @@ class Lane:
         self._publisher = publisher
         self._clock = clock
         self._now = clock.monotonic
-        self._journey = Journey(route, source, publisher, stats, self.window, self.faults, clock, instance, self._left)
+        self._journey = Journey(
+            route, source, publisher, stats, self.window, self.faults, clock, instance, self._left, self._verify
+        )
         self._sender = self._journey.sender
+        self.answered = self._sender.answered
+        """A stream answered a publish."""
         self._bucket = None if config.rate is None else TokenBucket(float(config.rate), clock)
         self._waiting: deque[Entry] = deque()
         self._created = ""
@@ -71,11 +75,13 @@ class Lane:
         if info.created != self._created:
             if self._created:
                 self._forget("the stream was created anew")
+                self.window.history.clear()
+                self.stats.parked = 0
             self._created = info.created
         self._ack_wait = info.ack_wait
         self._journey.start(info.created, info.ack_wait)
-        self.lost.clear()
         self._ready = True
+        self._lost_reason = ("", "")
         self._last_sweep = self._now()
         self._sender.resend()
         self._work_off()
@@ -148,14 +154,15 @@ class Lane:
         self.pause()
         self.lost.set()
 
+    def _verify(self) -> None:
+        """Before an event is settled after a long hold: is it still the stream it came from?"""
+        if not self.lost.is_set():
+            self.source_lost("source-unwatched", "nothing was asked of the consumer for a while")
+
     @property
     def lost_reason(self) -> tuple[str, str]:
         """Code and text of the last loss of the source."""
         return self._lost_reason
-
-    def answered(self, token: int, answer: Answer) -> None:
-        """A stream answered a publish."""
-        self._sender.answered(token, answer)
 
     # ------------------------------------------------------------------ called by the sweep, ten times a second
 
@@ -190,12 +197,13 @@ class Lane:
 
     def refill(self) -> None:
         """Ask for more, as far as the window has room and every target takes what it is sent."""
-        if not self._ready or self._draining or self._sender.any_open:
-            return
         source = self._source
         window = self.window
-        room = self._max_in_flight - len(window.entries) - source.wanted
-        if room < self._refill_at and (source.wanted or room < 1):
+        wanted = source.wanted
+        room = self._max_in_flight - len(window.entries) - wanted
+        if room < self._refill_at and (wanted or room < 1):
+            return
+        if not self._ready or self._draining or self._sender.any_open:
             return
         if self._bucket is not None:
             room = min(room, self._bucket.burst - source.wanted - len(self._waiting))

@@ -59,7 +59,10 @@ class Sender:
     @property
     def any_open(self) -> bool:
         """Whether some target cannot take anything, so that pulling more makes no sense."""
-        return any(circuit.open for circuit in self.circuits.values())
+        for circuit in self.circuits.values():  # noqa: SIM110 - asked per event, and a generator costs more than this
+            if circuit.open:
+                return True
+        return False
 
     def send(self, entry: Entry, copy: Copy) -> None:
         """Get a copy stored, now or when its target can take it."""
@@ -94,7 +97,7 @@ class Sender:
                 if copy.awaiting:
                     self._timed_out(entry, copy)
                 else:
-                    self._write(entry, copy)
+                    self._write_again(entry, copy)
             entry.due = min(entry.due, copy.deadline)
 
     def sweep(self, now: float) -> None:
@@ -108,9 +111,9 @@ class Sender:
             if probe is not None:
                 copy, entry = probe
                 if self._window.holds(entry):
-                    self._write(entry, copy)
+                    self._write_again(entry, copy)
                 else:
-                    circuit.probe_at = now
+                    circuit.release(copy, now)
             elif not circuit.open:
                 self._owner.clear_fault(f"target {circuit.name}")
 
@@ -119,17 +122,25 @@ class Sender:
         for entry in list(self._window.entries.values()):
             for copy in (entry.letter,) if entry.letter is not None else entry.copies:
                 if copy.open and copy.awaiting:
-                    self._write(entry, copy)
+                    self._write_again(entry, copy)
 
     def forget(self) -> None:
         """Everything in flight was given away by the server."""
         self._pending.clear()
         self._lookups.clear()
         for circuit in self.circuits.values():
-            circuit.held.clear()
+            circuit.forget(self._now())
 
     def _circuit(self, copy: Copy) -> Circuit:
         return self.circuits[LETTERS if copy.target is None else copy.target.name]
+
+    def _write_again(self, entry: Entry, copy: Copy) -> None:
+        """Write what was made a while ago: by now the server may take less, and it closes the connection over more."""
+        limit = self._publisher.max_payload
+        if copy.size > limit:
+            self._refuse(entry, copy, "too-large", f"{copy.size} bytes with headers, the server takes {limit}")
+        else:
+            self._write(entry, copy)
 
     def _write(self, entry: Entry, copy: Copy) -> None:
         token = self._next = self._next + 1
@@ -148,10 +159,7 @@ class Sender:
         if ack is None or (target is not None and target.stream is not None and ack.stream != target.stream):
             self._stats.ignored_answers += 1
             return
-        for token in copy.tokens:
-            self._pending.pop(token, None)
-        copy.tokens = ()
-        copy.awaiting = False
+        self._expect_no_more(copy)
         if not copy.open:
             return
         copy.ack = ack
@@ -174,7 +182,7 @@ class Sender:
         self._owner.clear_fault(f"target {circuit.name}")
         for copy, entry in waiting:
             if self._window.holds(entry) and copy.open:
-                self._write(entry, copy)
+                self._write_again(entry, copy)
 
     def _settle_copy(self, entry: Entry) -> None:
         entry.open_copies -= 1
@@ -199,24 +207,41 @@ class Sender:
         now = self._now()
         constant = copy.target is None or copy.target.constant
         refused_before = now - copy.refused_at if copy.refused_at else None
-        holding = judge(answer, constant=constant, refused_before=refused_before)
+        holding = judge(answer, constant=constant, refused_before=refused_before, letter=copy.target is None)
         if holding is Holding.REFUSED:
-            copy.refuse(answer.code, answer.text)
-            self._settle_copy(entry)
+            self._refuse(entry, copy, answer.code, answer.text)
             return
         copy.tries += 1
         copy.first_failed = copy.first_failed or now
         self._stats.count_retry(answer.code)
         if holding is Holding.HOLD_COPY:
+            self._circuit(copy).release(copy, now)
             copy.refused_at = copy.refused_at or now
             copy.deadline = now + max(1.0, backoff(self._policy, copy.tries, random.random()))
             entry.due = min(entry.due, copy.deadline)
             return
         self._hold(entry, copy, answer, route_fault=holding is Holding.HOLD_ROUTE)
 
+    def _refuse(self, entry: Entry, copy: Copy, code: str, text: str) -> None:
+        """The copy can never be stored."""
+        self._circuit(copy).release(copy, self._now())
+        self._give_up(entry, copy, code, text)
+
+    def _give_up(self, entry: Entry, copy: Copy, code: str, text: str) -> None:
+        copy.refuse(code, text)
+        self._expect_no_more(copy)
+        self._settle_copy(entry)
+
+    def _expect_no_more(self, copy: Copy) -> None:
+        """The copy has its fate: what still comes for it is late."""
+        for token in copy.tokens:
+            self._pending.pop(token, None)
+        copy.tokens = ()
+        copy.awaiting = False
+
     def _hold(self, entry: Entry, copy: Copy, answer: Answer, *, route_fault: bool) -> None:
         circuit = self._circuit(copy)
-        circuit.trip(answer.code, answer.text, route_fault=route_fault, now=self._now(), chance=random.random())
+        circuit.trip(copy, answer.code, answer.text, route_fault=route_fault, now=self._now(), chance=random.random())
         circuit.hold(copy, entry)
         if route_fault or copy.target is None:
             # A target that is busy is no fault of the route; a dead letter that cannot be stored always is.
@@ -227,9 +252,8 @@ class Sender:
             if copy.first_failed and now - copy.first_failed > self._max_age:
                 del circuit.held[copy]
                 if self._window.holds(entry):
-                    copy.refuse("retries-exhausted", f"{circuit.code}: {circuit.text}")
                     entry.exhausted = "max-age"
-                    self._settle_copy(entry)
+                    self._give_up(entry, copy, "retries-exhausted", f"{circuit.code}: {circuit.text}")
 
     def _look_up(self, entry: Entry, copy: Copy) -> None:
         """Nobody answered: find out whether the subject has no stream, or its stream no leader."""

@@ -8,8 +8,10 @@ import inspect
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from ..errors import RouteFault
+from ..plugin import RouteInfo
 from ..ports import Clock, Publisher, Source
 from ..routing.route import CompiledRoute
 from .lane import Lane
@@ -19,6 +21,18 @@ log = logging.getLogger("gateway.route")
 
 MAX_PAUSE = 30.0
 """Seconds between two tries to start a route, at most."""
+
+
+OPEN_LIMIT = 10.0
+"""Seconds a component may take to open, and to close: a route that waits for ever would look like one that starts."""
+
+
+class RouteLife(Protocol):
+    """Who is told of routes that start and stop."""
+
+    def route_started(self, route: RouteInfo) -> None: ...
+
+    def route_stopped(self, route: RouteInfo) -> None: ...
 
 
 class Supervisor:
@@ -33,6 +47,7 @@ class Supervisor:
         clock: Clock,
         ready: Callable[[], Awaitable[None]],
         instance: str,
+        life: RouteLife,
     ) -> None:
         """`ready` prepares the edge and checks what the route needs of the server; raises RouteFault."""
         self.route = route
@@ -42,10 +57,12 @@ class Supervisor:
         self._publisher = publisher
         self._ready = ready
         self._wake = asyncio.Event()
+        self._life = life
+        self._told = False
         self._opened: set[int] = set()
         self._task: asyncio.Task[None] | None = None
         self.settled = asyncio.Event()
-        """Set once the route is up, or down with a reason."""
+        """Set once the route is up, or down with a reason other than that there is no connection yet."""
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -85,6 +102,8 @@ class Supervisor:
         self.lane.faults.stopped(RouteState.STOPPED)
         await self._publisher.close()
         await self._close_components()
+        if self._told:
+            self._life.route_stopped(self._info())
         return in_flight, returned
 
     async def poll_pending(self) -> None:
@@ -108,14 +127,17 @@ class Supervisor:
                 failures += 1
                 log.exception("route failed to start", extra={"event": "route.start-failed", "route": self.route.name})
                 self.lane.faults.set("start", "internal", f"internal error: {type(error).__name__}")
-            self.settled.set()
+            if not failures or self._publisher.connected:
+                self.settled.set()
             if failures:
                 await self._pause(failures)
             else:
                 await self.lane.lost.wait()
                 self.lane.pause()
                 code, text = self.lane.lost_reason
-                log.info(
+                log.log(
+                    # A look before settling is routine, not a loss.
+                    logging.DEBUG if code == "source-unwatched" else logging.INFO,
                     "source lost: %s",
                     text or "connection",
                     extra={"event": "source.lost", "route": self.route.name, "code": code},
@@ -129,9 +151,15 @@ class Supervisor:
         self.lane.lost.clear()
         await self._ready()
         info = await self._source.open()
+        if self.lane.lost.is_set():
+            # The connection changed meanwhile: what was just learnt and asked for may belong to the one before.
+            raise RouteFault("disconnected", "the connection changed while the route was opened")
         self.lane.faults.clear("start")
         self.lane.start(info)
         self.lane.faults.started()
+        if not self._told:
+            self._told = True
+            self._life.route_started(self._info())
 
     async def _open_components(self) -> None:
         for component in self.route.components:
@@ -140,7 +168,7 @@ class Supervisor:
             try:
                 waiting = component.open()
                 if inspect.isawaitable(waiting):
-                    await waiting
+                    await asyncio.wait_for(waiting, OPEN_LIMIT)
             except Exception as error:
                 text = f"{component.name}: open raised {type(error).__name__}"
                 log.warning(
@@ -157,12 +185,23 @@ class Supervisor:
             try:
                 waiting = component.close()
                 if inspect.isawaitable(waiting):
-                    await waiting
+                    await asyncio.wait_for(waiting, OPEN_LIMIT)
             except Exception:
                 log.exception(
                     "a component failed to close",
                     extra={"event": "component.close-failed", "route": self.route.name, "component": component.name},
                 )
+
+    def _info(self) -> RouteInfo:
+        route = self.route
+        return RouteInfo(
+            gateway=route.origin.gateway,
+            name=route.name,
+            description=route.config.description,
+            stream=route.origin.stream,
+            durable=route.origin.durable,
+            targets=tuple(target.name for target in route.targets),
+        )
 
     def _show(self, fault: RouteFault) -> None:
         text = f"{fault.text}; {fault.hint}" if fault.hint else fault.text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from ..plugin import Component
 from ..routing.route import CompiledRoute, Step
 from ..routing.run import Again, Failed, Suspended, failed_step
 from .faults import Faults
+from .worker import Worker
 
 GRACE = 1.0
 """Seconds a cancelled step has to end; after that it counts as stuck."""
@@ -30,13 +31,17 @@ class StepRunner:
     def __init__(self, route: CompiledRoute, faults: Faults, limit: float) -> None:
         self._faults = faults
         self._limit = limit
-        self._threads: dict[int, ThreadPoolExecutor] = {}
+        self._workers: dict[int, Worker] = {}
+        self._stuck: Counter[str] = Counter()
 
     async def run(self, paused: Suspended) -> Answer | Again | Failed:
         """Wait for a suspended step; a time-out is a passing fault of the event."""
         step = paused.step
-        call = asyncio.ensure_future(self._call(paused))
+        begun = asyncio.Event()
+        call = asyncio.ensure_future(self._call(paused, begun))
         try:
+            # A blocking call may have to wait for others of its component: the limit is for the call alone.
+            await begun.wait()
             done, _ = await asyncio.wait({call}, timeout=self._limit)
             if not done:
                 await self._end(step, call)
@@ -45,48 +50,53 @@ class StepRunner:
             call.cancel()
             raise
         try:
-            return Answer(call.result())
+            return call.result()
         except asyncio.CancelledError:
             return Again(step.label, "step-timeout", f"{step.label} was cancelled from inside")
-        except Exception as error:  # noqa: BLE001 - whatever a component raises is the event's end, not the lane's
-            return failed_step(step, error)
 
-    async def _call(self, paused: Suspended) -> Any:
-        if paused.awaitable is not None:
-            return await paused.awaitable
+    async def _call(self, paused: Suspended, begun: asyncio.Event) -> Answer | Again | Failed:
         step = paused.step
-        thread = self._thread(step.component)
-        value = await asyncio.get_running_loop().run_in_executor(thread, step.call, paused.event)
-        return await value if inspect.isawaitable(value) else value
+        try:
+            if paused.awaitable is not None:
+                begun.set()
+                return Answer(await paused.awaitable)
+            value, error = await self._worker(step.component).call(lambda: step.call(paused.event), begun.set)
+            if error is not None:
+                return failed_step(step, error)
+            return Answer(await value if inspect.isawaitable(value) else value)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a component raises is the event's end only
+            return failed_step(step, error)
+        finally:
+            begun.set()
 
-    def _thread(self, component: Component) -> ThreadPoolExecutor:
+    def _worker(self, component: Component) -> Worker:
         """One thread a component, for all its calls: it need not be safe against itself."""
-        thread = self._threads.get(id(component))
-        if thread is None:
-            thread = ThreadPoolExecutor(1, thread_name_prefix=f"gateway-{component.name}")
-            self._threads[id(component)] = thread
-        return thread
+        worker = self._workers.get(id(component))
+        if worker is None:
+            worker = self._workers[id(component)] = Worker(f"gateway-{component.name}")
+        return worker
 
     async def _end(self, step: Step, call: asyncio.Future[Any]) -> None:
         """Cancel a call; one that survives keeps its event in the window and its route down until it returns."""
-        if step.blocking:
+        pending = {call}
+        if not step.blocking:
             # A thread cannot be cancelled; cancelling the future would only hide that it still runs.
-            pending = {call}
-        else:
             call.cancel()
             _, pending = await asyncio.wait({call}, timeout=GRACE)
-        if pending:
-            key = f"step {step.label}"
-            self._faults.set(key, "step-stuck", f"{step.label} does not end after its time limit")
-            try:
-                await asyncio.wait({call})
-            finally:
+        if not pending:
+            return
+        key = f"step {step.label}"
+        self._stuck[key] += 1
+        self._faults.set(key, "step-stuck", f"{step.label} does not end after its time limit")
+        try:
+            await asyncio.wait({call})
+        finally:
+            self._stuck[key] -= 1
+            if not self._stuck[key]:
                 self._faults.clear(key)
-        if call.done() and not call.cancelled():
-            call.exception()
 
     def close(self) -> None:
         """Let the threads go; one that is stuck ends with the process."""
-        for thread in self._threads.values():
-            thread.shutdown(wait=False, cancel_futures=True)
-        self._threads.clear()
+        for worker in self._workers.values():
+            worker.close()
+        self._workers.clear()

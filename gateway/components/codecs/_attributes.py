@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -40,6 +41,8 @@ def attribute_keys(config: AttributePaths) -> frozenset[str]:
 def attribute_reader(config: AttributePaths) -> Callable[[Any, Headers], Attributes]:
     """Compile the paths to one function over body and headers, which takes any body. Raises ConfigProblem."""
     identity, kind, source, time, correlation = (_finder(field, path) for field, path in _paths(config))
+    if all(path is None or len(path.steps) == 1 for _, path in _paths(config)):
+        return _top_level_reader(*(None if path is None else path.steps[0] for _, path in _paths(config)))
 
     def read(body: Any, headers: Headers) -> Attributes:
         at = time(body, headers)
@@ -52,6 +55,30 @@ def attribute_reader(config: AttributePaths) -> Callable[[Any, Headers], Attribu
         )
 
     return read
+
+
+def _top_level_reader(
+    identity: str | None, kind: str | None, source: str | None, time: str | None, correlation: str | None
+) -> Callable[[Any, Headers], Attributes]:
+    """The usual case, every attribute a key of the body: nothing but look-ups, since each event is asked."""
+
+    def read(body: Any, headers: Headers) -> Attributes:
+        get = body.get if type(body) is dict else partial(_item, body)
+        at = get(time)
+        return Attributes(
+            _text(get(identity)),
+            _text(get(kind)),
+            _text(get(source)),
+            (at or None) if type(at) is str else None,
+            None if correlation is None else _text(get(correlation)),
+        )
+
+    return read
+
+
+def _item(body: Any, key: str | None) -> Any:
+    """What a body that is no object has under a key: a list may have an item."""
+    return None if key is None else walk(body, (key,))
 
 
 def _paths(config: AttributePaths) -> tuple[tuple[str, Path | None], ...]:
@@ -69,9 +96,6 @@ def _finder(field: str, path: Path | None) -> Find:
         return lambda body, headers: MISSING
     if not path.is_attribute:
         steps = path.steps
-        if len(steps) == 1:
-            key = steps[0]
-            return lambda body, headers: body.get(key, MISSING) if type(body) is dict else walk(body, steps)
         return lambda body, headers: walk(body, steps)
     if not path.text.startswith(_HEADER):
         raise ConfigProblem(

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from ._pattern_leaf import ABSENT, PRESENT, Leaf
 from ._pattern_parse import Branch, Field
 from ._pattern_show import show, show_path
 from ._pattern_walk import NO, Branches, Need, Search, needs
 
+Tell = Callable[[object], str]
+"""How a value of the event is told."""
 
-def reason(branches: Sequence[Branch], body: object) -> str:
-    """The reason for the branch that comes nearest: the one with the fewest fields at fault, the first of equals."""
+
+def reason(branches: Sequence[Branch], body: object, *, values: bool = True) -> str:
+    """The reason for the branch that comes nearest: the one with the fewest fields at fault, the first of equals.
+
+    Without `values` it says of what type the event's values are, not what they are.
+    """
+    tell = _value if values else _type
     if not isinstance(body, dict):
-        return f"the body is {_kind(body)}; a pattern matches only objects"
+        return f"the body is {tell(body)}; a pattern matches only objects"
     if Branches(branches).match(body):
         return "the pattern matches"
     # A field that may be absent is no fault by itself: it may be absent from the elements that other fields choose.
@@ -24,7 +31,7 @@ def reason(branches: Sequence[Branch], body: object) -> str:
     faults = [[field for field in branch if failing[field]] for branch in branches]
     nearest = min(range(len(branches)), key=lambda index: len(faults[index]) or len(branches[index]))
     fault = faults[nearest]
-    text = _fault_text(fault, body) if fault else _conflict_text(_conflict(branches[nearest], body), body)
+    text = _fault_text(fault, body, tell) if fault else _conflict_text(_conflict(branches[nearest], body), body, tell)
     return text if len(branches) == 1 else f"none of {len(branches)} alternatives matches; in the nearest, {text}"
 
 
@@ -32,10 +39,10 @@ def _fits(fields: Sequence[Field], body: object) -> bool:
     return Search().fit(body, [(needs(*field), field.leaf.mode) for field in fields]) != NO
 
 
-def _fault_text(fields: Sequence[Field], body: object) -> str:
+def _fault_text(fields: Sequence[Field], body: object, tell: Tell) -> str:
     path, leaf = fields[0]
     values = list(itertools.islice(_values(body, needs(path, leaf)), 4))
-    found = ", ".join(_kind(value) for value in values[:3]) + (", ..." if len(values) > 3 else "")
+    found = ", ".join(tell(value) for value in values[:3]) + (", ..." if len(values) > 3 else "")
     others = f" (and {len(fields) - 1} more fields do not match)" if len(fields) > 1 else ""
     others = others.replace("1 more fields do", "1 more field does") if len(fields) == 2 else others
     return f"{show_path(path)} is {found or 'absent'}, wanted {_wanted(leaf)}{others}"
@@ -62,18 +69,26 @@ def _conflict(branch: Branch, body: object) -> Sequence[Field]:
     return certain
 
 
-def _conflict_text(fields: Sequence[Field], body: object) -> str:
+def _conflict_text(fields: Sequence[Field], body: object, tell: Tell) -> str:
     if len(fields) == 1:
-        return _fault_text(fields, body)
+        return _fault_text(fields, body, tell)
     return f"no element of the lists satisfies {' and '.join(show_path(field.path) for field in fields)} together"
 
 
-def _kind(value: object) -> str:
+def _value(value: object) -> str:
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, (list, tuple)):
         return "a list" if value else "an empty list"
     return show(value)
+
+
+def _type(value: object) -> str:
+    if value is None or isinstance(value, (dict, list, tuple)):
+        return _value(value)
+    if isinstance(value, bool):
+        return "a boolean"
+    return "another text" if isinstance(value, str) else "another value"
 
 
 def _values(value: object, need: Need) -> Iterator[object]:

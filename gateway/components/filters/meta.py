@@ -50,7 +50,7 @@ class Meta(Filter, name="meta"):
         for name, read, matches in self._tests:
             value = read(event)
             if not matches({} if value is MISSING else {"value": value}):
-                return explain({name: self.config[name]}, {} if value is MISSING else {name: value})
+                return explain({name: self.config[name]}, {} if value is MISSING else {name: value}, values=False)
         return "every field holds"
 
     def reads(self) -> frozenset[str]:

@@ -3,6 +3,21 @@
 A pattern is checked and compiled once. It becomes branches (`_pattern_parse`), which closures judge in the time of a
 few dictionary look-ups (`_pattern_fast`), or, where the event has lists of objects or dotted keys, a search for
 consistent elements (`_pattern_walk`).
+
+The reference is AWS's event-ruler. Where its answer is an accident of its machine, this filter differs:
+
+- `exists: false` inside lists of objects does not depend on the order of field names: it is judged last, within the
+  elements the other fields chose.
+- `cidr` takes /32 and /128, keeps IPv4 and IPv6 apart, and never matches a number.
+- A plain string that looks like an address is compared as a string.
+- `equals-ignore-case`, also in `prefix` and `suffix`, is Unicode case folding, in both directions.
+- `numeric` also compares large integers that a double holds exactly, such as 2**60, not only those whose shortest
+  decimal form is the double.
+- Of a key given twice in an event, the last counts; of a path given twice in a pattern, the last.
+- `$or` that is no list of at least two objects is refused, never taken for a field. So is an empty list after
+  `anything-but`.
+- An event that spells one path in several ways (`{"a": {"b": 1}, "a.b": 2}`) so often that finding the right ones
+  would stall the gateway does not match.
 """
 
 from __future__ import annotations
@@ -37,9 +52,10 @@ def pattern_keys(pattern: dict[str, Any]) -> frozenset[str]:
     return frozenset(keys)
 
 
-def explain(pattern: dict[str, Any], body: object) -> str:
+def explain(pattern: dict[str, Any], body: object, *, values: bool = True) -> str:
     """One line for operators: the field that keeps the body from matching, what it is and what was wanted.
 
-    Says so when the body matches. Shows short scalars of the event. Raises PatternError, and nothing for any body.
+    Says so when the body matches. Shows short scalars of the event, without
+    `values` only their types: audit records hold nothing of a body. Raises PatternError, and nothing for any body.
     """
-    return reason(parse(pattern), body)
+    return reason(parse(pattern), body, values=values)

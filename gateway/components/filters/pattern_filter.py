@@ -31,8 +31,8 @@ class Pattern(Filter, name="pattern"):
         return self._matches(event.view)
 
     def explain(self, event: Event) -> str:
-        """The field that keeps the event out."""
-        return explain(self.config, event.view)
+        """The field that keeps the event out, without its value: this goes into audit records."""
+        return explain(self.config, event.view, values=False)
 
     def reads(self) -> frozenset[str] | None:
         """The top-level keys that can decide the verdict."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from ...event import Event
 from ...paths import Path
 
@@ -13,9 +15,12 @@ Steps = tuple[str, ...]
 
 def opened(event: Event, keys: Iterable[str]) -> Any:
     """The event's body with the values at these top-level keys decoded; others may still be raw. To be read only."""
-    for key in keys:
-        event.top(key)
-    return event.encodable
+    body = event.encodable
+    if type(body) is dict:
+        for key in keys:
+            if type(body.get(key)) is msgspec.Raw:
+                event.top(key)
+    return body
 
 
 def keys_through(paths: Iterable[Path]) -> frozenset[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
-from ...errors import PathStep
+from ...errors import ConfigProblem, PathStep
 from ...event import Event
 from ...missing import MISSING
 from ...paths import Path
@@ -32,4 +33,6 @@ def compile_value(value: Any, place: tuple[PathStep, ...], paths: list[Path]) ->
     if isinstance(value, list):
         items = [compile_value(inner, (*place, index), paths) for index, inner in enumerate(value)]
         return lambda event: [made for make in items if (made := make(event)) is not MISSING]
+    if isinstance(value, float) and not isfinite(value):
+        raise ConfigProblem(place, "NaN and infinity cannot stand in an event", "write a number, or null")
     return lambda event: value

@@ -33,7 +33,7 @@ class Remove(Transform, name="remove"):
         old = body = opened(event, self._through)
         for steps in self._cuts:
             body = cut(body, steps)
-        return event if body is old else event.replace(body=body)
+        return event if body is old else event.with_body(body)
 
     def reads(self) -> frozenset[str]:
         """The keys that paths lead through; a top-level field goes without being looked into."""

@@ -44,7 +44,7 @@ class Set(Transform, name="set"):
         for steps, value in values:
             if value is not MISSING:
                 body = put(body, steps, value)
-        return event if body is old else event.replace(body=body)
+        return event if body is old else event.with_body(body)
 
     def reads(self) -> frozenset[str]:
         """What templates read and destinations lead through."""

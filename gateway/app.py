@@ -1,0 +1,140 @@
+"""Where the concrete classes meet: config + plugins + JetStream + runtime = the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+
+from .clock import SystemClock
+from .config import model
+from .errors import ConfigError
+from .jetstream.context import JetStreamContext
+from .jetstream.edge import JetStreamEdge
+from .observe import loop_lag
+from .observe.metrics import Metrics
+from .observe.plugin_metrics import PluginMetrics
+from .plugin import Context, GatewayInfo
+from .registry import Registry
+from .registry.lifecycle import LifeCycle
+from .routing.compile import compile_config
+from .routing.route import CompiledRoute
+from .runtime.gateway import Gateway
+from .runtime.stats import GatewayStats
+from .web.server import HttpServer
+
+log = logging.getLogger("gateway")
+
+DISTRIBUTION = "nats-event-gateway"
+CONNECT_PATIENCE = 2.0
+"""Seconds until a server that does not answer at the start counts as away."""
+
+
+class Application:
+    """One gateway process. `start`, then `stop`; `reload` in between."""
+
+    def __init__(self, config: model.Config, registry: Registry) -> None:
+        """Compile the routes; raises ConfigError when one cannot be."""
+        self.config = config
+        self.registry = registry
+        self.instance = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+        self.stats = GatewayStats(config.name, config.digest)
+        self.stats.plugins = [(health.name, health.version, str(health.status)) for health in registry.health]
+        self._edge = JetStreamEdge(config)
+        self._metrics = Metrics(self.stats)
+        self._plugin_metrics = PluginMetrics(self._metrics.registry)
+        self._routes = self._compile(config, registry)
+        self._life = LifeCycle(registry.manager)
+        self._gateway = Gateway(self._edge, self.stats, SystemClock(), self.instance, self._life)
+        self._http: HttpServer | None = None
+        self._lag: asyncio.Task[None] | None = None
+        self._told = False
+        self.http_url: str | None = None
+        """Where metrics and health are served; None when off."""
+
+    def _compile(self, config: model.Config, registry: Registry) -> list[CompiledRoute]:
+        routes, problems = compile_config(config, registry, self._context_factory(config))
+        if problems:
+            raise ConfigError(problems)
+        return routes
+
+    def _context_factory(self, config: model.Config) -> Callable[[str, str], Context]:
+        def make(plugin: str, route: str) -> Context:
+            settings = config.plugins.settings.get(plugin)
+            metrics = self._plugin_metrics.of(plugin)
+            return JetStreamContext(self._edge.connection, config.name, route, plugin, settings, metrics)
+
+        return make
+
+    async def start(self) -> None:
+        """Serve HTTP, begin to connect, start the routes. Returns before they are up: a server may be away."""
+        self.stats.last_reload_success_time = time.time()
+        if self.config.http is not None:
+            self._http = HttpServer(self.stats, self._metrics, self.config.http.listen)
+            port = await self._http.start()
+            self.http_url = f"http://{self.config.http.listen.rpartition(':')[0] or '127.0.0.1'}:{port}"
+        self._lag = asyncio.get_running_loop().create_task(loop_lag.watch(self.stats))
+        self._edge.connection.changed.append(self._connection_changed)
+        self._edge.connection.start()
+        self._gateway.start(self._routes, self._disabled(self.config))
+
+    async def settled(self) -> None:
+        """Wait until every route is up, or down with a reason, be it that there is no server; then tell the plugins."""
+        if await self._edge.connection.wait(CONNECT_PATIENCE):
+            await self._gateway.settled()
+        if not self._told:
+            self._told = True
+            self._life.started(self._info())
+
+    def _info(self) -> GatewayInfo:
+        return GatewayInfo(
+            name=self.config.name, instance=self.instance, version=version(DISTRIBUTION), config=self.config.digest
+        )
+
+    @property
+    def swept_at(self) -> float:
+        """When the routes were last swept, on the loop's clock."""
+        return self._gateway.swept_at
+
+    async def stop(self) -> None:
+        """Drain, flush, close."""
+        self._life.stopping(self._info())
+        await self._gateway.drain(float(self.config.drain))
+        if self._lag is not None:
+            self._lag.cancel()
+        await self._edge.connection.close()
+        if self._http is not None:
+            await self._http.close()
+
+    async def reload(self, config: model.Config, registry: Registry) -> dict[str, list[str]]:
+        """Go over to another config; raises ConfigError, and keeps the old one, when it cannot be compiled.
+
+        What belongs to the process, not to routes (name, nats, http), stays until a restart.
+        """
+        routes = self._compile(config, registry)
+        self._edge.use(config)
+        done = await self._gateway.reload(routes, self._disabled(config), float(self.config.drain))
+        self.config = config
+        stats = self.stats
+        stats.digest = config.digest
+        stats.reloads["success"] += 1
+        stats.last_reload_successful = True
+        stats.last_reload_success_time = time.time()
+        return done
+
+    def reload_failed(self) -> None:
+        """Note that a reload was refused; everything goes on as before."""
+        self.stats.reloads["failure"] += 1
+        self.stats.last_reload_successful = False
+
+    def _connection_changed(self, connected: bool) -> None:
+        self.stats.reconnects = self._edge.connection.reconnects
+        self._gateway.connection_changed(connected)
+
+    @staticmethod
+    def _disabled(config: model.Config) -> list[str]:
+        return [route.name for route in config.routes if not route.enabled]

@@ -1,0 +1,101 @@
+"""`gateway check`: all problems of configs, each with its place."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import click
+
+from ..config.loader import examine
+from ..problems import Code, Problem
+from ..routing.compile import compile_config
+from .exits import FINDINGS
+from .options import config_option, json_option
+
+SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One file and what was found in it."""
+
+    file: str
+    routes: int
+    problems: Sequence[Problem]
+
+
+@click.command()
+@config_option
+@json_option
+@click.option("--strict", is_flag=True, help="Warnings count as findings.")
+@click.argument("paths", nargs=-1, metavar="[FILE|FOLDER]...")
+@click.pass_context
+def check(ctx: click.Context, config: str, as_json: bool, strict: bool, paths: tuple[str, ...]) -> None:
+    """Find what is wrong in configs.
+
+    Checks the config and what is given besides: files, and the *.yaml and *.yml of folders (not those that end in
+    _test). Nothing is connected to. Findings go to stdout, warnings to stderr. Exit codes: 0 clean, 1 findings.
+    """
+    named = ctx.get_parameter_source("config") is click.core.ParameterSource.COMMANDLINE
+    files = [config, *paths] if named or not paths else list(paths)
+    checked = list(check_all(files))
+    problems = [problem for one in checked for problem in one.problems]
+    findings = [problem for problem in problems if strict or not problem.is_warning]
+    if as_json:
+        document = {
+            "files": [one.file for one in checked],
+            "problems": [asdict(problem) for problem in problems],
+            "ok": not findings,
+        }
+        click.echo(json.dumps(document, indent=2))
+    else:
+        _print(checked, strict=strict)
+    if findings:
+        sys.exit(FINDINGS)
+
+
+def check_all(paths: Sequence[str]) -> Iterator[Checked]:
+    """Check files and the configs in folders, each file once."""
+    seen: set[str] = set()
+    for path in paths:
+        if not os.path.isdir(path):
+            files = [path]
+        else:
+            files = configs_in(path)
+            if not files:
+                text = f"no {' or '.join(f'*{suffix}' for suffix in SUFFIXES)} in this folder"
+                yield Checked(path, 0, [Problem(path, 1, 1, Code.UNREADABLE, text)])
+        for file in files:
+            real = os.path.realpath(file)
+            if real not in seen:
+                seen.add(real)
+                yield check_file(file)
+
+
+def check_file(file: str) -> Checked:
+    """Read a config and compile its routes, as far as that goes without a server."""
+    loaded = examine(file)
+    _, more = compile_config(loaded.draft, loaded.registry)
+    return Checked(file, len(loaded.draft.routes), loaded.tidy(more))
+
+
+def configs_in(folder: str) -> list[str]:
+    """The configs of a folder; what ends in _test are the tests of one."""
+    names = sorted(name for name in os.listdir(folder) if name.endswith(SUFFIXES))
+    return [os.path.join(folder, name) for name in names if not os.path.splitext(name)[0].endswith("_test")]
+
+
+def _print(checked: Sequence[Checked], *, strict: bool) -> None:
+    for one in checked:
+        findings = [problem for problem in one.problems if strict or not problem.is_warning]
+        for problem in one.problems:
+            if problem in findings:
+                click.echo(problem)
+            else:
+                click.echo(f"warning: {problem}", err=True)
+        if not findings:
+            click.echo(f"{one.file}: ok ({one.routes} {'route' if one.routes == 1 else 'routes'})")

@@ -1,0 +1,21 @@
+"""The exit codes of all commands."""
+
+from __future__ import annotations
+
+from typing import Final
+
+GOOD: Final = 0
+FINDINGS: Final = 1
+"""Findings or failed tests."""
+USAGE: Final = 2
+"""Wrong options or arguments; click's own."""
+UNREACHABLE: Final = 69
+"""No server answered within `--timeout`."""
+INTERNAL: Final = 70
+"""A fault of the gateway itself."""
+CONNECTION_GONE: Final = 75
+"""The connection was closed for good."""
+CONFIG_INVALID: Final = 78
+"""`run` cannot use its config."""
+INTERRUPTED: Final = 130
+"""Ended by Ctrl-C."""

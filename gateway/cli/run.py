@@ -1,0 +1,74 @@
+"""`gateway run`: the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+import click
+
+from ..app import Application
+from ..config import model
+from ..config.loader import examine
+from ..daemon import Daemon
+from ..errors import ConfigError, GatewayError
+from ..observe import logs
+from ..problems import Problem
+from ..registry import Registry
+from ..routing.compile import compile_config
+from .exits import CONFIG_INVALID
+from .options import config_option
+
+log = logging.getLogger("gateway")
+
+
+@click.command()
+@config_option
+def run(config: str) -> None:
+    """Run the gateway until it is told to stop.
+
+    SIGTERM and SIGINT drain: what is in flight is finished within `drain`, the rest goes back to JetStream. A second
+    signal ends at once. SIGHUP reads the config again.
+
+    A server that is away is waited for, at the start and later. Exit codes: 0 drained, 78 the config is invalid.
+    """
+
+    def load() -> tuple[model.Config, Registry]:
+        loaded = examine(config)
+        if loaded.config is None:
+            problems = loaded.tidy(compile_config(loaded.draft, loaded.registry)[1])
+            raise ConfigError([problem for problem in problems if not problem.is_warning])
+        noticed[:] = loaded.problems
+        return loaded.config, loaded.registry
+
+    noticed: list[Problem] = []
+    try:
+        settings, registry = load()
+        logs.setup(settings.log.level, settings.log.format, settings.log.loggers)
+        for problem in noticed:
+            log.warning("config: %s", problem, extra={"event": "config.warning", "code": str(problem.code)})
+        _run(_serve(settings, registry, load))
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        sys.exit(CONFIG_INVALID)
+    except GatewayError as error:
+        click.echo(str(error), err=True)
+        sys.exit(CONFIG_INVALID)
+
+
+async def _serve(settings: model.Config, registry: Registry, load: Any) -> None:
+    await Daemon(Application(settings, registry), load).run()
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    """Run on uvloop where there is one."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+    else:
+        uvloop.run(main)

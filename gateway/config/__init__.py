@@ -1,0 +1,1 @@
+"""From a config file to checked settings: text -> tree with positions -> Structs, every problem with its place."""

@@ -1,0 +1,292 @@
+"""What is wrong between fields: double names, overlaps, loops, sign-ins that exclude each other.
+
+These look at nodes and not at converted values, so that they find their faults although a neighbour is invalid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ..errors import ConfigProblem
+from ..problems import Code, Problem, Severity
+from ..subjects import matches, overlaps, wildcard_fault
+from ..templates import Template
+from . import model
+from .report import ConfigPath, line_of, problem_at
+from .tree import Key, MappingNode, Node, ScalarNode, SequenceNode, find, find_key, quote
+
+Found = Iterator[Problem]
+
+_SIGN_INS = (("user", "password"), ("token",), ("nkey-seed",), ("credentials",))
+
+
+def check_routes(routes: Sequence[tuple[int, MappingNode]], gateway: str, streams: Node | None) -> Found:
+    """Everything about routes, each given with its index and its defaults merged in."""
+    declared = _declared(streams)
+    yield from _double_names([(("routes", index), route) for index, route in routes], Code.DUPLICATE_ROUTE)
+    yield from _double_durables(routes, gateway)
+    for index, route in routes:
+        path: ConfigPath = ("routes", index)
+        yield from _overlapping_filters(route, path)
+        yield from _start(route, path)
+        yield from _double_targets(route, path)
+        yield from _double_headers(route, path)
+        yield from _unsupported(route, path)
+        yield from _loops(route, path)
+        yield from _outside(route, path, declared)
+
+
+def check_streams(streams: Node | None) -> Found:
+    """Declared streams: one declaration each, and no subject in two of them, which no server allows."""
+    if not isinstance(streams, SequenceNode):
+        return
+    declared: list[tuple[ConfigPath, MappingNode]] = [
+        (("streams", index), item) for index, item in enumerate(streams.items) if isinstance(item, MappingNode)
+    ]
+    yield from _double_names(declared, Code.DUPLICATE_STREAM)
+    seen: list[tuple[str, Node]] = []
+    for path, stream in declared:
+        for index, node in enumerate(_items(stream.get("subjects"))):
+            subject = _text(node)
+            if subject is None or wildcard_fault(subject):
+                continue
+            for other, place in seen:
+                if overlaps(subject, other):
+                    text = f"{_shown(node)} overlaps {_shown(place)} at {line_of(place, node)}"
+                    hint = "a subject belongs to one stream, and stands there once"
+                    yield problem_at(node, (*path, "subjects", index), Code.INVALID_SUBJECT, text, hint)
+                    break
+            seen.append((subject, node))
+
+
+def check_nats(nats: Node | None) -> Found:
+    """One way to sign in, given completely."""
+    if not isinstance(nats, MappingNode):
+        return
+    present = [key.text for key, node in nats.entries if node.kind != "null"]
+    given = [[name for name in present if name in names] for names in _SIGN_INS]
+    used = sorted((names for names in given if names), key=lambda names: present.index(names[0]))
+    for names in used[1:]:
+        text = f"{quote(names[0])} and {quote(used[0][0])} exclude each other"
+        hint = "sign in one way: user and password, token, nkey-seed or credentials"
+        yield _at_key(nats, ("nats", names[0]), Code.INVALID_VALUE, text, hint)
+    yield from _pair(nats, "user", "password", ("nats",))
+    tls = nats.get("tls")
+    if isinstance(tls, MappingNode):
+        yield from _pair(tls, "cert", "key", ("nats", "tls"))
+
+
+def warn_route(route: model.Route, node: MappingNode, path: ConfigPath) -> Found:
+    """What a good route most likely did not mean."""
+    if route.max_in_flight > route.source.max_ack_pending:
+        text = "more than source.max-ack-pending allows"
+        yield _warning(node, (*path, "max-in-flight"), text, "the server will not give out more than that")
+    if route.retry.initial > route.retry.max:
+        text = "longer than retry.max, which counts"
+        yield _warning(node, (*path, "retry", "initial"), text, "")
+
+
+def _warning(node: MappingNode, path: ConfigPath, text: str, hint: str) -> Problem:
+    inner = path[2:]
+    return problem_at(find(node, inner), path, Code.INVALID_VALUE, text, hint, Severity.WARNING)
+
+
+def _double_names(items: Sequence[tuple[ConfigPath, MappingNode]], code: Code) -> Found:
+    first: dict[str, Node] = {}
+    for path, item in items:
+        node = item.get("name")
+        name = _text(node)
+        if node is None or name is None:
+            continue
+        if name in first:
+            shown = "the name" if node.tainted else quote(name)
+            text = f"{shown} is already used at {line_of(first[name], node)}"
+            hint = "one declaration for each stream"
+            if code is Code.DUPLICATE_ROUTE:
+                hint = "route names are metric labels and durable names, so they must be unique"
+            yield problem_at(node, (*path, "name"), code, text, hint)
+        else:
+            first[name] = node
+
+
+def _double_durables(routes: Sequence[tuple[int, MappingNode]], gateway: str) -> Found:
+    first: dict[tuple[str, str], tuple[int, Node, bool]] = {}
+    for index, route in routes:
+        stream = _text(find_exact(route, "source", "stream"))
+        durable_node = find_exact(route, "source", "durable")
+        name = _text(route.get("name"))
+        own = _text(durable_node)
+        durable = own or (f"{gateway}-{name}" if name and durable_node is None else None)
+        if stream is None or durable is None:
+            continue
+        place = durable_node or route.get("name") or route
+        path: ConfigPath = ("routes", index, *(("source", "durable") if own else ("name",)))
+        earlier = first.get((stream, durable))
+        if earlier is None:
+            first[stream, durable] = (index, place, own is not None)
+        elif own or earlier[2]:  # else the two names are equal, which is reported already
+            shown = f"the durable {quote(durable)}" if own and not place.tainted else "its durable"
+            text = f"{shown} is already used on this stream by routes[{earlier[0]}] at {line_of(earlier[1], place)}"
+            hint = "routes with one durable would take each other's events; give each its own"
+            yield problem_at(place, path, Code.DUPLICATE_DURABLE, text, hint)
+
+
+def _double_targets(route: MappingNode, path: ConfigPath) -> Found:
+    first: dict[str, Node] = {}
+    for index, target in enumerate(_items(route.get("targets"))):
+        if not isinstance(target, MappingNode):
+            continue
+        field = "name" if _there(target, "name") else "subject"
+        node = target.get(field)
+        name = _text(node)
+        if node is None or name is None:
+            continue
+        if name in first:
+            shown = "the name" if node.tainted else quote(name)
+            text = f"{shown} is already the name of the target at {line_of(first[name], node)}"
+            hint = "a target's name is its subject unless given, and must be unique in the route: name: billing"
+            yield problem_at(node, (*path, "targets", index, field), Code.DUPLICATE_TARGET, text, hint)
+        else:
+            first[name] = node
+
+
+def _overlapping_filters(route: MappingNode, path: ConfigPath) -> Found:
+    seen: list[tuple[str, Node]] = []
+    for index, node in enumerate(_items(find_exact(route, "source", "subjects"))):
+        subject = _text(node)
+        if subject is None or wildcard_fault(subject):
+            continue
+        for other, place in seen:
+            if overlaps(subject, other):
+                text = f"{_shown(node)} overlaps {_shown(place)} at {line_of(place, node)}"
+                hint = "the server refuses a consumer with overlapping subjects (10138); keep the wider one"
+                yield problem_at(node, (*path, "source", "subjects", index), Code.INVALID_SUBJECT, text, hint)
+                break
+        seen.append((subject, node))
+
+
+def _start(route: MappingNode, path: ConfigPath) -> Found:
+    node = find_exact(route, "source", "start")
+    if not isinstance(node, MappingNode) or _there(node, "sequence") != _there(node, "time"):
+        return
+    if not _there(node, "sequence"):
+        text, hint = "start needs a sequence or a time", "start: {sequence: 1000}, start: all or start: new"
+        yield problem_at(node, (*path, "source", "start"), Code.MISSING_FIELD, text, hint)
+        return
+    text = "sequence and time exclude each other"
+    yield _at_key(node, (*path, "source", "start", "time"), Code.INVALID_VALUE, text, "keep one of them")
+
+
+def _double_headers(route: MappingNode, path: ConfigPath) -> Found:
+    for index, target in enumerate(_items(route.get("targets"))):
+        headers = target.get("headers") if isinstance(target, MappingNode) else None
+        first: dict[str, Key] = {}
+        for key, _ in headers.entries if isinstance(headers, MappingNode) else ():
+            other = first.setdefault(key.text.lower(), key)
+            if other is not key:
+                text = f"the same header as {quote(other.text)} at {line_of(other, key)}"
+                inner = (*path, "targets", index, "headers", key.text)
+                yield problem_at(key, inner, Code.DUPLICATE_KEY, text, "the case of a header's name does not count")
+
+
+def _unsupported(route: MappingNode, path: ConfigPath) -> Found:
+    node = route.get("ordering")
+    if node is None or node.faulty or _text(node) == "none":
+        return
+    if _text(node) == "strict" or (isinstance(node, MappingNode) and node.get("key") is not None):
+        text = "ordered routes are not available in this version"
+        yield problem_at(node, (*path, "ordering"), Code.UNSUPPORTED, text, "leave ordering out, or write none")
+
+
+def _loops(route: MappingNode, path: ConfigPath) -> Found:
+    """Constant subjects that the route itself reads: `max-hops` ends such a circle, but nobody means it."""
+    read = [text for text in map(_text, _items(find_exact(route, "source", "subjects"))) if text]
+    outputs: list[tuple[Node | None, ConfigPath]] = [
+        (target.get("subject"), ("targets", index, "subject"))
+        for index, target in enumerate(_items(route.get("targets")))
+        if isinstance(target, MappingNode)
+    ]
+    outputs.append((find_exact(route, "dead-letter", "subject"), ("dead-letter", "subject")))
+    for node, inner in outputs:
+        subject = _constant(node)
+        if node is None or subject is None:
+            continue
+        if any(not wildcard_fault(wildcard) and matches(wildcard, subject) for wildcard in read):
+            text = f"the route reads what it publishes to {_shown(node)}"
+            hint = "publish to a subject outside source.subjects; max-hops dead-letters what goes in circles"
+            yield problem_at(node, (*path, *inner), Code.LOOP, text, hint, Severity.WARNING)
+
+
+def _outside(route: MappingNode, path: ConfigPath, declared: Mapping[str, list[str]]) -> Found:
+    """Subjects that the stream beside them is declared without: the server takes such a consumer, which then waits."""
+    for index, node in enumerate(_items(find_exact(route, "source", "subjects"))):
+        subject, owned = _text(node), declared.get(_text(find_exact(route, "source", "stream")) or "")
+        if subject and owned and not any(overlaps(subject, one) for one in owned):
+            text = f"{_shown(node)} is outside the subjects this config declares for the stream"
+            inner = (*path, "source", "subjects", index)
+            yield problem_at(node, inner, Code.INVALID_SUBJECT, text, "no event will ever come", Severity.WARNING)
+    for index, target in enumerate(_items(route.get("targets"))):
+        if not isinstance(target, MappingNode):
+            continue
+        place, owned = target.get("subject"), declared.get(_text(target.get("stream")) or "")
+        subject = _constant(place)
+        if place and subject and owned and not any(overlaps(subject, one) for one in owned):
+            text = f"{_shown(place)} is outside the subjects this config declares for the stream"
+            inner = (*path, "targets", index, "subject")
+            yield problem_at(place, inner, Code.INVALID_SUBJECT, text, "no copy will ever arrive", Severity.WARNING)
+
+
+def _declared(streams: Node | None) -> dict[str, list[str]]:
+    """Names and subjects of the declared streams that have subjects."""
+    declared: dict[str, list[str]] = {}
+    for stream in _items(streams):
+        if isinstance(stream, MappingNode) and (name := _text(stream.get("name"))):
+            declared[name] = [text for text in map(_text, _items(stream.get("subjects"))) if text]
+    return declared
+
+
+def _pair(node: MappingNode, one: str, other: str, path: ConfigPath) -> Found:
+    for given, missing in ((one, other), (other, one)):
+        if _there(node, given) and not _there(node, missing):
+            text = f"{quote(given)} needs {quote(missing)}"
+            yield _at_key(node, (*path, given), Code.MISSING_FIELD, text, f"set both {one} and {other}, or none")
+
+
+def _at_key(node: MappingNode, path: ConfigPath, code: Code, text: str, hint: str) -> Problem:
+    place: Node | Key = find_key(node, path[-1:])
+    return problem_at(place, path, code, text, hint)
+
+
+def find_exact(node: MappingNode, *keys: str) -> Node | None:
+    """The node under nested keys, or None when one of them is not there."""
+    found: Node | None = node
+    for key in keys:
+        found = found.get(key) if isinstance(found, MappingNode) else None
+    return found
+
+
+def _items(node: Node | None) -> tuple[Node, ...]:
+    return node.items if isinstance(node, SequenceNode) else ()
+
+
+def _text(node: Node | None) -> str | None:
+    if isinstance(node, ScalarNode) and isinstance(node.value, str) and not node.faulty:
+        return node.value
+    return None
+
+
+def _there(node: MappingNode, key: str) -> bool:
+    child = node.get(key)
+    return child is not None and child.kind != "null"
+
+
+def _constant(node: Node | None) -> str | None:
+    text = _text(node)
+    try:
+        return Template(text).constant if text else None
+    except ConfigProblem:
+        return None
+
+
+def _shown(node: Node) -> str:
+    return "***" if node.tainted else quote(_text(node) or "")

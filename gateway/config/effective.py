@@ -1,0 +1,149 @@
+"""The config as it counts: defaults merged, names filled in, secrets masked; YAML or plain data."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import yaml
+
+from ..paths import Path
+from ..templates import Template
+from ..values import Duration, Rate, Secret, Size
+from . import model
+from .loader import Loaded
+from .scalars import ScalarError, resolve
+from .shapes import fields_of
+from .tree import MappingNode, Node, ScalarNode, SequenceNode
+
+MASK = "***"
+
+_PASSWORD = re.compile(r"^([a-z+]+://)([^/@\s]*)@")
+
+
+def effective(loaded: Loaded) -> dict[str, Any]:
+    """The config as plain data in the order of the model; fields without a value are left out."""
+    assert loaded.config is not None, "a config with errors has no effect"
+    written: dict[str, Any] = as_written(loaded.config, loaded.effective_root)
+    _mask_derived(written, loaded.effective_root)
+    written["http"] = written.get("http", "off")
+    for route in written["routes"]:
+        route.setdefault("codec", "json")
+    ordered = {field.key: written[field.key] for field in fields_of(model.Config) or () if field.key in written}
+    ordered["routes"] = [_ordered_route(route) for route in ordered["routes"]]
+    return ordered
+
+
+def effective_yaml(loaded: Loaded) -> str:
+    """The same as YAML, which a gateway could load again but for the masked secrets."""
+    return yaml.dump(effective(loaded), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Lists stand deeper than their key, and strings that YAML 1.1 or 1.2 would read as something else are quoted."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        """Quote what the loader would not take for text; PyYAML itself knows only the rules of YAML 1.1."""
+        style = None if isinstance(_read_back(data), str) else "'"
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        """Indent lists too."""
+        super().increase_indent(flow, False)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
+
+
+def _read_back(text: str) -> object:
+    try:
+        return resolve(text)
+    except ScalarError:
+        return None
+
+
+def _ordered_route(route: dict[str, Any]) -> dict[str, Any]:
+    return {field.key: route[field.key] for field in fields_of(model.Route) or () if field.key in route}
+
+
+def _mask_derived(written: dict[str, Any], root: MappingNode) -> None:
+    """A name the loader made of a masked value would give it away."""
+    gateway = _tainted(root, "name")
+    routes = root.get("routes")
+    nodes = routes.items if isinstance(routes, SequenceNode) else ()
+    for route, node in zip(written["routes"], nodes, strict=True):
+        if _below(_below(node, "source"), "durable") is None and (gateway or _tainted(node, "name")):
+            route["source"]["durable"] = MASK
+        targets = _below(node, "targets")
+        for target, at in zip(
+            route["targets"], targets.items if isinstance(targets, SequenceNode) else (), strict=True
+        ):
+            if _below(at, "name") is None and _tainted(at, "subject"):
+                target["name"] = MASK
+
+
+def _tainted(node: Node | None, key: str) -> bool:
+    below = _below(node, key)
+    return below is not None and below.tainted
+
+
+def as_written(value: Any, node: Node | None = None) -> Any:
+    """A value as a config would hold it; `node` is where it was written, if it was."""
+    if isinstance(value, Secret) or (isinstance(node, ScalarNode) and node.tainted):
+        return MASK
+    if isinstance(value, model.Step):
+        return _step(value)
+    known = fields_of(_class(value))
+    if known is not None:
+        pairs = ((field.key, getattr(value, field.name), _below(node, field.key)) for field in known)
+        written = {key: as_written(inner, below) for key, inner, below in pairs if inner is not None}
+        return {key: inner for key, inner in written.items() if inner not in ("", [], {})}
+    if isinstance(value, dict):
+        return {str(key): as_written(inner, _below(node, str(key))) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        if isinstance(node, SequenceNode) and len(node.items) == len(value) and not isinstance(value, set | frozenset):
+            return [as_written(inner, below) for inner, below in zip(value, node.items, strict=True)]
+        if node is not None and node.tainted:
+            return MASK
+        return [as_written(inner, None) for inner in value]
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, Rate):
+        return f"{Decimal(repr(float(value))):f}/s"
+    if isinstance(value, Duration | Size | Path | Template):
+        return _literal(str(value))
+    if isinstance(value, str):
+        return _literal(_PASSWORD.sub(_without_password, str(value)))
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return as_written(msgspec.to_builtins(value, enc_hook=str), None)
+
+
+def _step(step: model.Step) -> Any:
+    if step.config is None:
+        return step.component
+    config = as_written(step.config, step.node)
+    return step.component if config == {} else {step.component: config}
+
+
+def _literal(text: str) -> str:
+    """Text that expansion leaves alone."""
+    return text.replace("${", "$${")
+
+
+def _without_password(found: re.Match[str]) -> str:
+    """A URL keeps its user; one without a colon may be a token."""
+    user, colon, _ = found[2].partition(":")
+    return f"{found[1]}{user}:{MASK}@" if colon else f"{found[1]}{MASK}@"
+
+
+def _class(value: Any) -> Any:
+    return type(value)
+
+
+def _below(node: Node | None, key: str) -> Node | None:
+    return node.get(key) if isinstance(node, MappingNode) else None

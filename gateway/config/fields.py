@@ -1,0 +1,122 @@
+"""The types of single fields: a plain type with its limits, its hint, and what to write when it is missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from msgspec import Meta
+
+from ..errors import ConfigProblem
+from ..headers import name_is_safe
+from ..problems import Code
+from ..templates import Template, check_subject
+from ..values import Duration, Size, Subject
+
+FIXED = ("$gateway", "$route", "$stream")
+"""The placeholders of dead-letter and audit subjects: names no event can change."""
+SCHEMES = ("nats", "tls", "ws", "wss")
+RESERVED_HEADERS = ("nats-", "gateway-")
+
+_LISTEN = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\s/\[\]]*):(\d{1,5})")
+_STREAM_NAME = r"^[^\s.*>/\\\x00-\x1f\x7f]{1,255}$"
+
+
+def check_target_subject(template: Template) -> None:
+    """The literal parts of a target's subject; raises ConfigProblem."""
+    check_subject(template)
+    if template.constant is not None and template.constant.startswith("$"):
+        raise ConfigProblem((), f"{template.text!r} is one of the server's own subjects", "publish to your own")
+
+
+def check_fixed_subject(template: Template) -> None:
+    """A dead-letter subject; raises ConfigProblem."""
+    check_subject(template, FIXED)
+
+
+def check_server(url: str) -> None:
+    """The URL of a server; raises ConfigProblem, which never shows it: it may hold a password."""
+    hint = f"write {', '.join(f'{scheme}://' for scheme in SCHEMES)} and HOST:PORT: nats://127.0.0.1:4222"
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in SCHEMES and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        good = False
+    if not good or re.search(r"\s", url):
+        raise ConfigProblem((), "not the URL of a NATS server", hint)
+
+
+def check_listen(text: str) -> None:
+    """Host and port to listen on; raises ConfigProblem."""
+    found = _LISTEN.fullmatch(text)
+    if found is None or int(found[2]) > 65_535:
+        raise ConfigProblem((), f"{text!r} is not HOST:PORT", "for example 127.0.0.1:9464, or :9464 for every address")
+
+
+def check_header_name(name: str) -> None:
+    """The name of a header a target sets or removes; raises ConfigProblem."""
+    if not name_is_safe(name):
+        raise ConfigProblem((), "not a header name", "printable ASCII without spaces and colons")
+    if name.lower().startswith(RESERVED_HEADERS):
+        raise ConfigProblem((), "headers that begin with Nats- or Gateway- are not for configs to set", "rename it")
+
+
+def check_header_value(template: Template) -> None:
+    """The literal parts of a header's value; raises ConfigProblem."""
+    if any(isinstance(part, str) and re.search(r"[\r\n\x00]", part) for part in template.parts):
+        raise ConfigProblem((), "a header value holds no line ends", "write it on one line")
+
+
+def check_time(text: str) -> None:
+    """An RFC 3339 time with its zone; raises ConfigProblem."""
+    try:
+        good = re.match(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d", text) and datetime.fromisoformat(text.upper()).tzinfo
+    except ValueError:
+        good = None
+    if not good:
+        raise ConfigProblem((), f"{text!r} is no RFC 3339 time", "with date, time and zone: 2026-01-31T12:00:00Z")
+
+
+def check_inbox(prefix: str) -> None:
+    """The prefix of our reply subjects; raises ConfigProblem."""
+    check_subject(Template(prefix.replace("{", "{{").replace("}", "}}")))
+
+
+def _text(pattern: str, hint: str, **extra: Any) -> Meta:
+    return Meta(pattern=pattern, extra={"hint": hint, **extra})
+
+
+def _check(check: Callable[[Any], None], code: Code = Code.INVALID_VALUE, **extra: Any) -> Meta:
+    return Meta(extra={"check": check, "code": code, **extra})
+
+
+GatewayName = Annotated[str, _text("^[a-z0-9-]{1,32}$", "1 to 32 of a-z, 0-9 and -")]
+RouteName = Annotated[
+    str, _text("^[a-z0-9-]{1,48}$", "1 to 48 of a-z, 0-9 and -", missing="for example name: orders-to-billing")
+]
+Durable = Annotated[str, _text("^[A-Za-z0-9_-]+$", "letters, digits, _ and -"), Meta(max_length=255)]
+StreamName = Annotated[
+    str, _text(_STREAM_NAME, "a stream's name has no spaces, dots, * or >", missing="name the stream: stream: ORDERS")
+]
+SourceSubjects = Annotated[
+    list[Subject],
+    Meta(min_length=1, extra={"missing": "say which: subjects: [orders.>]", "hint": "say which: [orders.>]"}),
+]
+TargetSubject = Annotated[
+    Template,
+    _check(check_target_subject, Code.INVALID_SUBJECT, missing="say where to: subject: billing.orders"),
+]
+FixedSubject = Annotated[Template, _check(check_fixed_subject, Code.INVALID_SUBJECT)]
+HeaderName = Annotated[str, _check(check_header_name)]
+HeaderValue = Annotated[Template, _check(check_header_value)]
+ServerUrl = Annotated[str, _check(check_server)]
+Listen = Annotated[str, _check(check_listen)]
+Time = Annotated[str, _check(check_time)]
+InboxPrefix = Annotated[str, _check(check_inbox, Code.INVALID_SUBJECT)]
+Positive = Annotated[int, Meta(ge=1)]
+SomeTime = Annotated[Duration, Meta(gt=0)]
+"""A duration above zero."""
+SomeSize = Annotated[Size, Meta(ge=1)]

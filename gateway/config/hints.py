@@ -1,0 +1,50 @@
+"""Say what to write instead, where a type error makes that plain to see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import ConfigProblem
+from ..problems import Code
+from .shapes import OWN, holds_secret, kinds, unwrap
+from .tree import MappingNode, Node, SequenceNode, quote
+
+
+def type_hint(node: Node, base: Any) -> str:
+    """What to change so that the type is right, where that is plain to see."""
+    alternatives = base if isinstance(base, tuple) else (base,)
+    wanted = frozenset().union(*(kinds(member) for member in alternatives))
+    hidden = node.tainted or any(holds_secret(member) for member in alternatives)
+    if isinstance(node, MappingNode):
+        if "string" in wanted:
+            return "a value that begins with a brace stands in quotes"
+        return "begin each item with a dash" if "list" in wanted else ""
+    if isinstance(node, SequenceNode):
+        return "it takes one value, not a list" if "string" in wanted else ""
+    if node.kind == "null":
+        return "give it a value, or take the key away"
+    if own := next((own_hint(member) for member in alternatives if own_hint(member)), ""):
+        return own
+    if "string" in wanted and node.kind != "string":
+        return "put it in quotes" if hidden else f'put it in quotes: "{node.text}"'
+    if node.kind == "string" and node.quoted and wanted & {"boolean", "integer", "number"}:
+        return "take the quotes away: a quoted value is a string"
+    if "list" in wanted and "mapping" not in wanted:
+        return (
+            "write it as a list"
+            if hidden
+            else f"write it as a list: [{quote(node.text) if node.quoted else node.text}]"
+        )
+    return ""
+
+
+def own_hint(wanted: Any) -> str:
+    """How a duration, size or rate is written, as its own parser says."""
+    own = OWN.get(unwrap(wanted)[0])
+    if own is None or own.code is not Code.INVALID_VALUE:
+        return ""
+    try:
+        own.read("")
+    except ConfigProblem as problem:
+        return problem.hint
+    return ""

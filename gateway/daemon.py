@@ -1,0 +1,121 @@
+"""The daemon's life: start, tell the supervisor, serve until a signal, drain. Signals and sd_notify live here only."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+from collections.abc import Callable
+
+from .app import Application
+from .config import model
+from .errors import ConfigError
+from .registry import Registry
+from .systemd import Notifier, Throughput, status_line, watchdog_interval
+
+log = logging.getLogger("gateway")
+
+STATUS_EVERY = 5.0
+"""Seconds between two status lines to the supervisor."""
+STALLED = 2.0
+"""Seconds without a sweep after which the loop counts as stuck, and the watchdog is left to bite."""
+
+Load = Callable[[], tuple[model.Config, Registry]]
+"""Reads the config anew; raises ConfigError."""
+
+
+class Daemon:
+    """Runs an application until it is told to stop."""
+
+    def __init__(self, app: Application, load: Load) -> None:
+        self._app = app
+        self._load = load
+        self._notifier = Notifier()
+        self._stop = asyncio.Event()
+        self._reload = asyncio.Event()
+
+    async def run(self) -> None:
+        """Start, serve, drain. Raises GatewayError when it cannot even start."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopped_by, number)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+        log.info("starting", extra={"event": "gateway.starting", "config": self._app.config.digest, "pid": os.getpid()})
+        await self._app.start()
+        tasks = [loop.create_task(work) for work in (self._tell(), self._ping(), self._reloads())]
+        try:
+            await self._stop.wait()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await self._end()
+
+    def _stopped_by(self, number: signal.Signals) -> None:
+        if self._stop.is_set():
+            # The user means it: nothing is flushed, JetStream will deliver again what was in flight.
+            os._exit(128 + number)
+        log.info("%s: draining", number.name, extra={"event": "gateway.stopping", "signal": number.name})
+        self._stop.set()
+
+    async def _tell(self) -> None:
+        """READY once every route is up or down with a reason, then a status line every few seconds."""
+        await self._app.settled()
+        # What exists now stays: the collector need not look at it again, nor run after every 700 objects.
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 20)
+        throughput = Throughput(self._app.stats)
+        self._notifier.ready(status_line(self._app.stats, 0.0))
+        log.info(
+            "ready: %s",
+            status_line(self._app.stats, 0.0),
+            extra={"event": "gateway.ready", "http": self._app.http_url or "off"},
+        )
+        while True:
+            await asyncio.sleep(STATUS_EVERY)
+            self._notifier.status(status_line(self._app.stats, throughput.rate()))
+
+    async def _ping(self) -> None:
+        """Tell the watchdog that the loop runs and the routes are looked after."""
+        interval = watchdog_interval()
+        if interval is None:
+            return
+        loop = asyncio.get_running_loop()
+        while True:
+            if loop.time() - self._app.swept_at < STALLED:
+                self._notifier.watchdog()
+            await asyncio.sleep(interval)
+
+    async def _reloads(self) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            self._notifier.reloading()
+            await self._reload_once()
+            self._notifier.ready(status_line(self._app.stats, 0.0))
+
+    async def _reload_once(self) -> None:
+        """Go over to the config as it is now in the files; with any problem the old one stays."""
+        try:
+            config, registry = self._load()
+            done = await self._app.reload(config, registry)
+        except ConfigError as error:
+            self._app.reload_failed()
+            for problem in error.problems:
+                log.error(
+                    "reload refused: %s", problem, extra={"event": "config.reload-failed", "code": str(problem.code)}
+                )
+            return
+        except Exception:
+            self._app.reload_failed()
+            log.exception("reload failed", extra={"event": "config.reload-failed"})
+            return
+        log.info("reloaded", extra={"event": "config.reloaded", "config": config.digest, **done})
+
+    async def _end(self) -> None:
+        stats = self._app.stats
+        self._notifier.stopping(status_line(stats, 0.0))
+        self._notifier.extend_timeout(int((float(self._app.config.drain) + 10) * 1_000_000))
+        await self._app.stop()
+        log.info("stopped", extra={"event": "gateway.stopped"})
