@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import EventError
 from ..event import Delivery, Encoded, Event, PubAck
-from ..headers import MAX_BLOCK, Headers, block_of, header_line, lines, name_of
+from ..headers import MAX_BLOCK, Headers, block_of, header_line, lines, name_is_safe, name_of, value_is_safe
 from ..missing import MISSING
 from ..subjects import subject_fault
 from ..trace import child_of
@@ -105,9 +105,17 @@ def copies(
     for ordinal, event in enumerate(events):
         body: Encoded | Failed | None = None
         codec = None
-        inherited = passed_on if not event.own_headers else _passed_on(_block_from(event.headers))
+        inherited = passed_on
+        unsafe: Failed | None = None
+        if event.own_headers:
+            try:
+                inherited = _passed_on(_block_from(event.headers))
+            except EventError as error:
+                unsafe = Failed("publish", error.code, error.message)
         for target in route.targets:
-            if body is None or target.codec is not codec:
+            if unsafe is not None:
+                body = unsafe
+            elif body is None or target.codec is not codec:
                 body = _encode(target, event, delivery)
                 codec = target.codec
             message_id = ids.copy(target.name, delivery.sequence, ordinal, event.key)
@@ -179,10 +187,10 @@ def _head(
     head = f"NATS/1.0\r\nNats-Msg-Id: {message_id}\r\n{expected}{own}"
     if not inherited and not target.rules and not body.headers:
         return f"{head}\r\n".encode("utf-8", "surrogateescape")
-    replaced = {rule.lower for rule in target.rules} | {name.lower().encode() for name in body.headers}
+    replaced = {rule.lower for rule in target.rules} | {_lower(name) for name in body.headers}
     made = [line for name, line in inherited if name not in replaced]
     taken = {rule.lower for rule in target.rules}
-    made += [header_line(name, value) for name, value in body.headers.items() if name.lower().encode() not in taken]
+    made += [_safe_line(name, value) for name, value in body.headers.items() if _lower(name) not in taken]
     for rule in target.rules:
         value = None if rule.template is None else rule.template.header(event)
         if value is not None:
@@ -210,7 +218,21 @@ def _child_line(line: bytes) -> bytes:
 
 
 def _block_from(headers: Headers) -> bytes:
-    return block_of([header_line(name, value) for name, value in headers.items()])
+    return block_of([_safe_line(name, value) for name, value in headers.items()])
+
+
+def _lower(name: str) -> bytes:
+    return name.lower().encode("utf-8", "surrogatepass")
+
+
+def _safe_line(name: str, value: str) -> bytes:
+    """A header a component made, perhaps of event data: it must not end its line and begin another."""
+    if not name_is_safe(name) or not value_is_safe(value):
+        raise EventError("unsafe-header", "a component made a header whose name or value is not legal")
+    try:
+        return header_line(name, value)
+    except UnicodeEncodeError:
+        raise EventError("unsafe-header", "a component made a header that is no text") from None
 
 
 def _own_lines(source: Event, hops: int) -> str:
