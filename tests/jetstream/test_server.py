@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -126,7 +127,11 @@ async def test_the_server_dies_with_a_parent_that_is_killed(store_dir: Path) -> 
         pid = int(parent.stdout.readline())
         assert not gone(pid)
         parent.kill()
-    await eventually(lambda: gone(pid), what="server gone")
+    try:
+        await eventually(lambda: gone(pid), what="server gone")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_a_signal_to_our_group_does_not_reach_the_server(nats_server: EmbeddedServer) -> None:

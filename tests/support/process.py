@@ -93,6 +93,14 @@ class GatewayProcess:
         """One GET: status and body; status 0 while nobody answers."""
         return await asyncio.to_thread(_get, self.http_url + path)
 
+    async def metric(self, sample: str) -> float:
+        """One number of /metrics: `metric('nats_connected')`, `metric('route_up{route="r"}')`."""
+        _, page = await self.get("/metrics")
+        start = f"event_gateway_{sample} "
+        found = [line for line in page.splitlines() if line.startswith(start)]
+        assert len(found) == 1, f"{sample}: {len(found)} times in /metrics"
+        return float(found[0].removeprefix(start))
+
     async def routes(self) -> dict[str, dict[str, Any]]:
         """The routes of /readyz by name."""
         _, body = await self.get("/readyz")

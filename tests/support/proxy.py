@@ -53,7 +53,7 @@ class Proxy:
     def url(self) -> str:
         """Where clients connect."""
         assert self._listener is not None
-        return "nats://127.0.0.1:{}".format(self._listener.sockets[0].getsockname()[1])
+        return f"nats://127.0.0.1:{self._listener.sockets[0].getsockname()[1]}"
 
     def watch(self, name: str, what: Callable[[Frame], bool]) -> None:
         """Count the frames that `what` accepts under `name`."""

@@ -13,6 +13,8 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from .eventually import eventually
+
 _RESEND_AFTER = 1.0
 
 
@@ -60,6 +62,10 @@ class Publisher:
         self._open[self._next] = (message, time.monotonic())
         await self._send(self._next, message)
 
+    async def reached(self, events: int, timeout: float = 30.0) -> None:
+        """Wait until at least so many events are stored."""
+        await eventually(lambda: self.stored >= events, timeout, f"{events} events stored")
+
     async def settled(self, timeout: float = 30.0) -> None:
         """Wait until every event is stored."""
         async with asyncio.timeout(timeout):
@@ -74,7 +80,9 @@ class Publisher:
 
     async def _answered(self, answer: Msg) -> None:
         # An error or a 503 says nothing for good here: the event stays open, and is published again.
-        if answer.data.startswith(b'{"stream":') and self._open.pop(int(answer.subject.rpartition(".")[2]), None):
+        number = int(answer.subject.rpartition(".")[2])
+        if number in self._open and answer.data.startswith(b'{"stream":'):
+            del self._open[number]
             self.stored += 1
             self.duplicates += bool(json.loads(answer.data).get("duplicate"))
             self._room.set()

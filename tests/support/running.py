@@ -111,8 +111,9 @@ class RunningGateway:
         """End without a word to the server: no ack, no nak, no flush."""
         self._runs = False
         wire = self.app._edge.connection.wire
-        wire._transport.close()  # what is queued may still go out, what comes is not read any more
         wire.sinks.clear()
+        wire._out.clear()
+        await wire._close(wire.CLOSED, do_cbs=False)
         for supervisor in self.app._gateway.supervisors.values():
             supervisor.lane.window.forget()
         self.app._edge.connection.changed.clear()

@@ -8,9 +8,14 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections.abc import Iterable
 from typing import Any, BinaryIO
 
-from .streams import Stored
+import nats.errors
+from nats.aio.client import Client
+
+from .eventually import eventually
+from .streams import Stored, consumer_state
 
 _BATCH = 2000
 
@@ -63,3 +68,30 @@ def _message(lines: BinaryIO) -> tuple[str, str, bytes, bytes]:
             reply = words[3].decode() if len(words) == (6 if with_headers else 5) else ""
             return words[1].decode(), reply, body[:head], body[head:]
         assert words[0] != b"-ERR", words
+
+
+async def open_events(nc: Client, stream: str, durables: Iterable[str]) -> int:
+    """How many events the durables have not settled yet; more than none while that cannot be found out."""
+    total = 0
+    for durable in durables:
+        try:
+            state = await consumer_state(nc, stream, durable)
+        except (nats.errors.Error, OSError, AssertionError):
+            return 1 << 30
+        total += int(state["num_pending"]) + int(state["num_ack_pending"])
+    return total
+
+
+async def all_settled(nc: Client, stream: str, durables: Iterable[str], timeout: float = 30.0) -> None:
+    """Wait until nothing is left for the durables to do."""
+    names = list(durables)
+    left: list[int] = []
+
+    async def none_open() -> bool:
+        left.append(await open_events(nc, stream, names))
+        return left[-1] == 0
+
+    try:
+        await eventually(none_open, timeout, "all settled", interval=0.05)
+    except AssertionError as error:
+        raise AssertionError(f"{error}; open events: {left[-5:]}") from None

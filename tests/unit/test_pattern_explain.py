@@ -9,7 +9,7 @@ import pytest
 from gateway.components.filters._pattern_show import show
 from gateway.components.filters.pattern import compile_pattern, explain
 
-ORDER = {
+ORDER: dict[str, Any] = {
     "source": "shop",
     "total": 12.5,
     "detail": {"state": "open", "note": None, "tags": ["a", "b", "c", "d"], "none": [], "sub": {"x": 1}},
@@ -43,6 +43,11 @@ CASES: list[tuple[dict[str, Any], Any, str]] = [
         {"items": {"sku": ["A"], "qty": [{"exists": False}]}},
         ORDER,
         "items.qty is 1, 2, wanted it to be absent",
+    ),
+    (
+        {"items": {"gift": [{"exists": False}], "sku": ["A"], "qty": [2]}},
+        {"items": [*ORDER["items"], {"gift": True}]},
+        "no element of the lists satisfies items.sku and items.qty together",
     ),
     (
         {"$or": [{"source": ["a"], "total": [1]}, {"source": ["shop"], "total": [2]}]},

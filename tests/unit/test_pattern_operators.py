@@ -66,6 +66,7 @@ TABLE: list[tuple[list[Any], list[Any], list[Any]]] = [
     ([{"wildcard": "a*b*c"}], ["abc", "a-b-c", "abbc", "abcbc"], ["acb", "ab", "bc"]),
     ([{"wildcard": "ab*ba"}], ["abba", "abxba"], ["aba"]),
     ([{"wildcard": "*ab*ab*"}], ["abab", "xabyabz"], ["ab", "aba"]),
+    ([{"wildcard": "*ab*b"}], ["abb", "abab"], ["ab", "b", "bab"]),
     ([{"wildcard": ""}], [""], ["a", None]),
     ([{"wildcard": "a\\*b"}], ["a*b"], ["ab", "axb", "a\\*b"]),
     ([{"wildcard": "a\\\\b"}], ["a\\b"], ["ab", "a\\\\b"]),

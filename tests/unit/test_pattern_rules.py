@@ -99,6 +99,9 @@ TABLE: list[tuple[dict[str, Any], list[Any], list[Any]]] = [
         [{"a": [5, {"b": 1}]}, {"a": [[5, {"b": 1}]]}],
     ),
     ({"a": ABSENT, "a.b": ABSENT}, [{}, {"a": []}, {"a": [{}]}], [{"a": [[1]]}, {"a": [{"b": 1}]}, {"a": 1}]),
+    ({"a": [5], "a.b": [1]}, [{"a": [5, [{"b": 1}]]}], [{"a": [[5], [{"b": 1}]]}]),
+    ({"a": [5], "a.b": ABSENT}, [{"a": [[5], [], {"b": 1}]}], [{"a": [5, [], {"b": 1}]}]),
+    ({"a": ABSENT, "a.b": [1]}, [{"a": [[5], [{"b": 1}]]}], [{"a": [5, [{"b": 1}]]}]),
     # dots join, in the pattern and in the event, spellings side by side
     (
         {"a.b": [1]},
@@ -118,6 +121,7 @@ TABLE: list[tuple[dict[str, Any], list[Any], list[Any]]] = [
         [{"a": [{"x": 1}, {"y": 2}], "a.x": 2}],
     ),
     ({"a.": [1]}, [{"a.": 1}, {"a": {"": 1}}], [{"a": 1}]),
+    ({"a": {"b": ABSENT}}, [{"a": {"b": []}, "a.b": {}}], [{"a": {"b": 0}, "a.b": []}, {"a": {"b": []}, "a.b": 0}]),
     # one path written twice: the last one counts
     ({"a.b": [1], "a": {"b": [2]}}, [{"a": {"b": 2}}], [{"a": {"b": 1}}]),
     ({"a": {"b": [2]}, "a.b": [1]}, [{"a": {"b": 1}}], [{"a": {"b": 2}}]),
@@ -150,7 +154,7 @@ TABLE: list[tuple[dict[str, Any], list[Any], list[Any]]] = [
     ),
     ({"$or": [{"a": ABSENT}, {"a": [1]}]}, [{}, {"a": 1}, {"a": {}}], [{"a": 2}]),
     ({"$or": [{"a": [1]}, {"a": [1], "b": [2]}]}, [{"a": 1}], [{"b": 2}]),
-    # a wider branch is not always the narrower one: here the second field chooses the element where the first is absent
+    # more fields can match more: here the second chooses the element in which the first is absent
     (
         {"a": {"b": ABSENT}, "$or": [{"c": [1]}, {"c": [1], "a": {"x": [1]}}]},
         [{"c": 1, "a": [{"b": 1}, {"x": 1}]}],
@@ -161,6 +165,14 @@ TABLE: list[tuple[dict[str, Any], list[Any], list[Any]]] = [
         [{"a": [{"b": 1}, {"x": 1}]}],
         [{"c": 1, "a": [{"b": 1}]}],
     ),
+    (
+        {"a": {"$or": [{"b": [2]}, {"x": [1], "b": [3]}], "b": ABSENT}},
+        [{"a": [{"b": 1}, {"x": 1}]}, {}],
+        [{"a": [{"b": 1}]}, {"a": [{"b": 1, "x": 1}]}],
+    ),
+    # a path that ends outside of $or and goes on inside
+    ({"a": [5], "$or": [{"a.b": [1]}, {"c": [1]}]}, [{"a": [5, {"b": 1}]}], [{"a": [[5], {"b": 1}]}]),
+    ({"a": ABSENT, "$or": [{"a.b": [1]}, {"c": [1]}]}, [{"a": [[5], {"b": 1}]}], [{"a": [5, {"b": 1}]}]),
     # operator names are fields like others outside of $or
     ({"prefix": ["a"], "a": {"numeric": [1]}}, [{"prefix": "a", "a": {"numeric": 1}}], [{}]),
     ({"$ref": [1], "$OR": [1]}, [{"$ref": 1, "$OR": 1}], [{}]),

@@ -1,0 +1,61 @@
+"""The plugin that docs/plugins.md shows is one."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from gateway.config.loader import examine_text
+from gateway.registry import Status, load_plugins
+from gateway.routing.compile import compile_config
+from gateway.routing.run import Passed, Stopped, run
+from tests.unit.build import make_event
+
+PAGE = Path(__file__).parents[2] / "docs" / "plugins.md"
+CONFIG = """
+routes:
+  - name: large
+    source: {stream: ORDERS, subjects: [orders.>]}
+    filters: [{above: {path: detail.total, limit: 100}}]
+    targets: [{subject: large.orders}]
+"""
+
+
+class Shown:
+    """An entry point whose module is the page's Python block."""
+
+    name = "acme"
+    value = "acme_gateway"
+
+    def load(self) -> ModuleType:
+        """Run the block as a module."""
+        block = re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+        assert block is not None
+        module = ModuleType(self.value)
+        sys.modules[self.value] = module
+        exec(block[1], vars(module))
+        return module
+
+
+@pytest.fixture(autouse=True)
+def clean_modules() -> Iterator[None]:
+    """The page's module is gone after the test."""
+    yield
+    sys.modules.pop("acme_gateway", None)
+
+
+def test_the_plugin_of_the_page_loads_and_decides() -> None:
+    """It is found, its config is read with the types it names, and it keeps what it says it keeps."""
+    registry = load_plugins(entry_points=[Shown()])
+    assert [(health.name, health.status) for health in registry.health][1:] == [("acme", Status.OK)]
+    loaded = examine_text(CONFIG, registry=registry)
+    assert loaded.config is not None, loaded.problems
+    (route,), problems = compile_config(loaded.config, registry)
+    assert problems == []
+    assert isinstance(run(route, make_event({"detail": {"total": 100.5}})), Passed)
+    assert isinstance(run(route, make_event({"detail": {"total": 99}})), Stopped)

@@ -1,0 +1,194 @@
+"""Audits: required ones hold the settling until they have the record, best-effort ones never hold anything."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import pytest
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+
+from gateway import Audit, AuditRecord
+from tests.jetstream.conftest import Route, RunGateway
+from tests.support.arrivals import arrived, in_flight, settled
+from tests.support.eventually import eventually
+from tests.support.streams import count
+
+pytestmark = pytest.mark.usefixtures("streams")
+
+
+class Book(Audit, name="book"):
+    """Keep records in memory, unless it is told to fail."""
+
+    records: ClassVar[list[AuditRecord]]
+    fault: ClassVar[BaseException | None]
+    calls: ClassVar[int]
+
+    def prepare(self) -> None:
+        Book.records, Book.fault, Book.calls = [], None, 0
+
+    def record(self, records: Sequence[AuditRecord]) -> None:
+        Book.calls += 1
+        if Book.fault is not None:
+            raise Book.fault
+        Book.records += records
+
+
+class AsyncBook(Book, name="async-book"):
+    """The same in a coroutine."""
+
+    async def record(self, records: Sequence[AuditRecord]) -> None:  # type: ignore[override]
+        await asyncio.sleep(0)
+        super().record(records)
+
+
+class BlockingBook(Book, name="blocking-book"):
+    """The same in a thread."""
+
+    blocking = True
+
+    def record(self, records: Sequence[AuditRecord]) -> None:
+        assert threading.current_thread() is not threading.main_thread()
+        super().record(records)
+
+
+BOOKS = {"book": Book, "async-book": AsyncBook, "blocking-book": BlockingBook}
+
+
+@pytest.mark.parametrize("kind", BOOKS)
+async def test_every_settled_event_has_one_record_whatever_became_of_it(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, kind: str
+) -> None:
+    fields: dict[str, Any] = {"audits": [kind], "filters": [{"pattern": {"n": [{"numeric": [">", 0]}]}}]}
+    await run_gateway({"routes": [route(**fields)]}, *BOOKS.values())
+    await js.publish("in.a", b'{"n": 1, "id": "one", "type": "T", "source": "S"}')
+    await js.publish("in.a", b'{"n": 0}')
+    await js.publish("in.a", b"broken")
+    await settled(nc)
+    published, filtered, dead = sorted(Book.records, key=lambda record: record.sequence)
+    (message,) = await arrived(nc, "OUT", 1)
+    (letter,) = await arrived(nc, "DLQ", 1)
+    assert [record.outcome for record in (published, filtered, dead)] == ["published", "filtered", "dead_lettered"]
+    assert (published.event_id, published.event_type, published.event_source) == ("one", "T", "S")
+    (target,) = published.targets
+    assert (target.name, target.subject, target.stream, target.sequence) == ("out", "out.it", "OUT", 1)
+    assert target.message_id == message.headers["Nats-Msg-Id"]
+    assert filtered.step == "filter-0-pattern"
+    assert "n" in filtered.reason
+    assert (dead.step, dead.code) == ("decode", "decode-error")
+    assert [target.message_id for target in dead.targets] == [letter.headers["Nats-Msg-Id"]]
+    assert published.id.startswith("gateway/IN/")
+    assert published.id.endswith("/1/r")
+
+
+@pytest.mark.parametrize("kind", BOOKS)
+@pytest.mark.parametrize("fault", [OSError("disk full"), SystemExit(1)], ids=["raises", "exits"])
+async def test_a_failing_required_audit_holds_the_route_and_heals(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, kind: str, fault: BaseException
+) -> None:
+    fields = {"audits": [kind], "source": {"ack-wait": "1s"}}
+    gateway = await run_gateway({"routes": [route(**fields)]}, *BOOKS.values())
+    Book.fault = fault
+    for number in range(5):
+        await js.publish("in.a", b"%d" % number)
+    stats = await gateway.down("audit-failed")
+    await arrived(nc, "OUT", 5)
+    # Past ack-wait: the events stay ours.
+    calls = Book.calls
+    await eventually(lambda: Book.calls > calls + 3 and stats.duration.total == 0)
+    assert await in_flight(nc) == 5
+    assert stats.outcomes["published"] == 0
+    Book.fault = None
+    await gateway.up()
+    await settled(nc)
+    assert sorted(record.sequence for record in Book.records) == [1, 2, 3, 4, 5]
+    assert len(await arrived(nc, "OUT", 5)) == 5
+    assert await count(nc, "DLQ") == 0, "a published event is never dead-lettered for its audit"
+    assert stats.redeliveries == 0
+    label = f"audit-0-{kind}"
+    assert stats.audit_records[label, "stored"] == 5
+    assert stats.audit_records[label, "failed"] > 0
+
+
+async def test_a_failing_best_effort_audit_holds_nothing(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    gateway = await run_gateway({"routes": [route(audits=["book"], **{"audit-mode": "best-effort"})]}, Book)
+    Book.fault = OSError("disk full")
+    for number in range(5):
+        await js.publish("in.a", b"%d" % number)
+    await arrived(nc, "OUT", 5)
+    await settled(nc)
+    await eventually(lambda: gateway.stats().audit_records["audit-0-book", "failed"] == 5)
+    assert gateway.stats().up
+    Book.fault = None
+    await js.publish("in.a", b"5")
+    await eventually(lambda: len(Book.records) == 1)
+
+
+class Hanging(Audit, name="hanging"):
+    """Hang until it is let go."""
+
+    gate: ClassVar[asyncio.Event]
+    cancelled: ClassVar[int]
+    records: ClassVar[int]
+
+    def prepare(self) -> None:
+        Hanging.gate, Hanging.cancelled, Hanging.records = asyncio.Event(), 0, 0
+
+    async def record(self, records: Sequence[AuditRecord]) -> None:
+        try:
+            await self.gate.wait()
+        except asyncio.CancelledError:
+            Hanging.cancelled += 1
+            raise
+        Hanging.records += len(records)
+
+
+async def test_a_required_audit_that_hangs_takes_its_route_down_and_is_tried_again(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    gateway = await run_gateway({"routes": [route(audits=["hanging"], timeout="200ms")]}, Hanging)
+    await js.publish("in.a", b"1")
+    stats = await gateway.down("audit-failed")
+    assert "audit-0-hanging" in stats.reason
+    await eventually(lambda: Hanging.cancelled >= 2)
+    assert await in_flight(nc) == 1
+    Hanging.gate.set()
+    await gateway.up()
+    await settled(nc)
+    assert Hanging.records == 1
+
+
+async def test_a_best_effort_audit_that_hangs_does_not_fill_the_memory(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.runtime.auditing.MAX_WAITING", 10)
+    gateway = await run_gateway({"routes": [route(audits=["hanging"], **{"audit-mode": "best-effort"})]}, Hanging)
+    for number in range(100):
+        await nc.publish("in.a", b"%d" % number)
+    await arrived(nc, "OUT", 100)
+    await settled(nc)
+    failed = gateway.stats().audit_records["audit-0-hanging", "failed"]
+    assert failed >= 100 - 10 - 10 * 2, "those who find no room are counted as failed"
+    Hanging.gate.set()
+    await eventually(lambda: Hanging.records == 100 - failed)
+
+
+async def test_a_broken_audit_stops_its_own_route_only(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    bad = route("bad", audits=["book"], targets=[{"subject": "dlq.bad"}])
+    gateway = await run_gateway({"routes": [bad, route("good")]}, Book)
+    Book.fault = OSError("disk full")
+    for number in range(5):
+        await js.publish("in.a", b"%d" % number)
+    await gateway.down("audit-failed", "bad")
+    await arrived(nc, "OUT", 5)
+    await settled(nc, "good")
+    assert await in_flight(nc, "bad") == 5
+    Book.fault = None
+    await settled(nc, "bad")

@@ -1,0 +1,179 @@
+"""A target that cannot take anything now: copies wait in the window, pulling pauses, it heals without a redelivery."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+
+from tests.jetstream.conftest import Route, RunGateway
+from tests.support.arrivals import arrived, in_flight, settled
+from tests.support.eventually import eventually
+from tests.support.streams import api, consumer_state, count, make_stream, read_stream
+
+pytestmark = pytest.mark.usefixtures("streams")
+
+TO_FULL = {"subject": "full.x", "name": "full"}
+
+
+@pytest.fixture
+async def full(nc: Client, js: JetStreamContext, streams: None) -> None:
+    """FULL takes three messages and refuses the next one; one is in it already."""
+    await make_stream(nc, "FULL", ["full.>"], max_msgs=3, discard="new")
+    await js.publish("full.old", b'"old"')
+
+
+async def make_room(nc: Client, messages: int) -> None:
+    """Let FULL take more."""
+    config = {"name": "FULL", "subjects": ["full.>"], "max_msgs": messages, "discard": "new", "storage": "file"}
+    answer = await api(nc, "STREAM.UPDATE.FULL", config)
+    assert "error" not in answer, answer
+
+
+@pytest.mark.usefixtures("full")
+async def test_a_full_stream_holds_its_copies_pauses_the_pulling_and_heals_when_space_is_made(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    targets = [TO_FULL, {"subject": "out.x", "name": "other"}]
+    fields: dict[str, Any] = {"targets": targets, "source": {"ack-wait": "1s"}, "max-in-flight": 4}
+    gateway = await run_gateway({"routes": [route(**fields)]})
+    stats = gateway.stats()
+    for number in range(20):
+        await js.publish("in.a", b"%d" % number)
+    await eventually(lambda: stats.circuit_open and stats.retries["stream-full"] > 0)
+    held = time.monotonic()
+    # Longer than ack-wait, twice: what is held must stay ours.
+    await eventually(lambda: time.monotonic() - held > 2.2)
+    assert stats.up, "a target that is busy is no fault of the route"
+    assert stats.circuit_open
+    state = await consumer_state(nc, "IN", "gateway-r")
+    assert state["num_pending"] > 0, "nothing more is pulled"
+    assert 1 <= state["num_ack_pending"] <= 8
+    assert state["ack_floor"]["stream_seq"] <= 2, "nothing is settled before the stream has its copy"
+    assert (state["num_redelivered"], stats.redeliveries) == (0, 0)
+    assert stats.published["full"] == 2
+    await make_room(nc, 100)
+    made = time.monotonic()
+    messages = await arrived(nc, "FULL", 21)
+    assert time.monotonic() - made < 3
+    assert sorted(message.json for message in messages[1:]) == list(range(20))
+    await settled(nc)
+    assert sorted(message.json for message in await arrived(nc, "OUT", 20)) == list(range(20)), "sent once each"
+    assert stats.duplicates == {"full": 0, "other": 0}, "only missing copies are sent again"
+    await eventually(lambda: not stats.circuit_open)
+    assert await count(nc, "DLQ") == 0
+
+
+@pytest.mark.usefixtures("full")
+async def test_a_copy_held_longer_than_max_age_is_dead_lettered(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    targets = [TO_FULL, {"subject": "out.x", "name": "other"}]
+    await run_gateway({"routes": [route(targets=targets, retry={"max-age": "1s"})]})
+    for number in range(3):
+        await js.publish("in.a", b"%d" % number)
+    (letter,) = await arrived(nc, "DLQ", 1)
+    wanted = {
+        "Gateway-Error-Code": "retries-exhausted",
+        "Gateway-Exhausted": "max-age",
+        "Gateway-Failed-Targets": "full",
+        "Gateway-Error-Step": "publish",
+    }
+    assert {name: letter.headers.get(name) for name in wanted} == wanted
+    assert "stream-full" in letter.headers["Gateway-Error-Message"]
+    assert int(letter.headers["Gateway-Attempts"]) > 1
+    await arrived(nc, "OUT", 3)
+    await settled(nc)
+
+
+@pytest.mark.usefixtures("full")
+async def test_a_target_that_is_full_and_then_gone_does_not_hold_its_copies_for_ever(
+    nc: Client,
+    js: JetStreamContext,
+    run_gateway: RunGateway,
+    route: Route,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The copy that probes the target is refused for good; the others must be tried, too, and the lane go on."""
+    monkeypatch.setattr("gateway.routing.verdict.REFUSAL_CONFIRMED_AFTER", 0.5)
+    gateway = await run_gateway({"routes": [route(targets=[{"subject": "{to}.x", "name": "to"}])]})
+    for _ in range(5):
+        await js.publish("in.a", b'{"to": "full"}')
+    await eventually(lambda: gateway.stats().circuit_open)
+    await api(nc, "STREAM.DELETE.FULL")
+    letters = await arrived(nc, "DLQ", 3, timeout=20)
+    assert {letter.headers["Gateway-Error-Code"] for letter in letters} == {"no-stream"}
+    await js.publish("in.a", b'{"to": "out"}')
+    await arrived(nc, "OUT", 1)
+    await settled(nc)
+    await eventually(lambda: not gateway.stats().circuit_open)
+
+
+@pytest.mark.usefixtures("full")
+async def test_what_is_forgotten_while_it_probes_leaves_no_circuit_open(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    gateway = await run_gateway({"routes": [route(targets=[TO_FULL], source={"ack-wait": "1s"})]})
+    for number in range(10):
+        await js.publish("in.a", b"%d" % number)
+    lane = gateway.lane()
+    circuit = lane._sender.circuits["full"]
+    await eventually(lambda: circuit.open and circuit.probing is not None, what="a probe is under way", interval=0)
+    lane.disconnected_for(5)
+    await make_room(nc, 100)
+    messages = await arrived(nc, "FULL", 11)
+    assert sorted(message.json for message in messages[1:]) == list(range(10))
+    await settled(nc)
+
+
+async def test_whoever_answers_on_a_target_subject_is_no_stream(
+    nc: Client,
+    js: JetStreamContext,
+    run_gateway: RunGateway,
+    route: Route,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A core subscriber's `{"ok":true}` is not a PubAck: the event would be settled and stored nowhere."""
+    monkeypatch.setattr("gateway.runtime.sender.ANSWER_WAIT", 0.5)
+    answers = [b'{"ok":true}', b"", b"+ACK", b'{"stream":"","seq":1}', b'{"stream":"S","seq":0}', b"\xff", b"[" * 5000]
+    asked = 0
+
+    async def answer(message: Any) -> None:
+        nonlocal asked
+        asked += 1
+        for data in answers:
+            await message.respond(data)
+
+    await nc.subscribe("fake.>", cb=answer)
+    await nc.flush()
+    gateway = await run_gateway({"routes": [route(targets=[{"subject": "{to}.x", "name": "to"}])]})
+    await js.publish("in.a", b'{"to": "fake"}')
+    await eventually(lambda: asked > 1)
+    assert await in_flight(nc) == 1
+    assert gateway.stats().ignored_answers >= len(answers)
+    assert gateway.stats().outcomes["published"] == 0
+    await make_stream(nc, "FAKE", ["fake.>"])
+    await arrived(nc, "FAKE", 1)
+    await settled(nc)
+
+
+async def test_a_second_subscriber_who_answers_first_does_not_settle_a_copy(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    """Where the target names its stream, a PubAck of any other stream is none."""
+
+    async def answer(message: Any) -> None:
+        await message.respond(b'{"stream":"EVIL","seq":1}')
+
+    await nc.subscribe("out.>", cb=answer)
+    await nc.flush()
+    gateway = await run_gateway({"routes": [route(targets=[{"subject": "out.x", "stream": "OUT", "name": "out"}])]})
+    for number in range(20):
+        await js.publish("in.a", b"%d" % number)
+    await arrived(nc, "OUT", 20)
+    await settled(nc)
+    await eventually(lambda: gateway.stats().ignored_answers == 20)
+    assert len(await read_stream(nc, "OUT")) == 20

@@ -1,0 +1,116 @@
+"""What is in flight is bounded, in events and in bytes; the rate holds back; an event above all bounds still passes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import ClassVar
+
+import pytest
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+
+from gateway import Event, Filter
+from gateway.jetstream.server import EmbeddedServer
+from tests.jetstream.conftest import Route, RunGateway
+from tests.support.arrivals import arrived, in_flight, settled
+from tests.support.eventually import eventually
+from tests.support.servers import restart_with
+
+pytestmark = pytest.mark.usefixtures("streams")
+
+MIB = 1 << 20
+
+
+class Gate(Filter, name="gate"):
+    """Wait until somebody opens the gate; count who is inside."""
+
+    gate: ClassVar[asyncio.Event]
+    inside: ClassVar[int]
+    most: ClassVar[int]
+
+    def prepare(self) -> None:
+        Gate.gate, Gate.inside, Gate.most = asyncio.Event(), 0, 0
+
+    async def accepts(self, event: Event) -> bool:
+        Gate.inside += 1
+        Gate.most = max(Gate.most, Gate.inside)
+        await self.gate.wait()
+        Gate.inside -= 1
+        return True
+
+
+async def test_events_in_flight_are_bounded_and_async_steps_run_together(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    gateway = await run_gateway({"routes": [route(filters=["gate"], **{"max-in-flight": 8}, timeout="1m")]}, Gate)
+    for number in range(50):
+        await nc.publish("in.a", b"%d" % number)
+    await eventually(lambda: Gate.inside == 8)
+    # The server's own count: what it handed out and nobody settled.
+    assert await in_flight(nc) == 8
+    assert len(gateway.lane().window.entries) == 8
+    Gate.gate.set()
+    await arrived(nc, "OUT", 50)
+    await settled(nc)
+    assert Gate.most == 8
+
+
+async def test_bytes_in_flight_are_bounded(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    fields = {"filters": ["gate"], "timeout": "1m", "max-in-flight-bytes": "1MiB"}
+    gateway = await run_gateway({"routes": [route(**fields)]}, Gate)
+    body = b'"' + b"x" * 100_000 + b'"'
+    for _ in range(40):
+        await js.publish("in.a", body)
+    window = gateway.lane().window
+    await eventually(lambda: window.size > MIB // 2)
+    assert window.size <= MIB
+    assert await in_flight(nc) <= 10
+    Gate.gate.set()
+    await arrived(nc, "OUT", 40)
+    await settled(nc)
+    assert Gate.most <= 10
+
+
+async def test_an_event_larger_than_the_window_comes_alone_and_still_passes(
+    nats_server: EmbeddedServer, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    await restart_with(nats_server, nc, "max_payload: 8388608")
+    fields = {"codec": "raw", "max-in-flight-bytes": "1MiB"}
+    sizes = [10, 5 * MIB, 200_000, 5 * MIB, 3 * MIB, 10, 10, 2 * MIB, 900_000, 10]
+    for size in sizes:
+        await js.publish("in.a", b"x" * size)
+    gateway = await run_gateway({"routes": [route(**fields)]})
+    messages = await arrived(nc, "OUT", len(sizes), timeout=20)
+    assert sorted(len(message.data) for message in messages) == sorted(sizes)
+    await settled(nc)
+    assert gateway.stats().redeliveries == 0
+    await js.publish("in.a", b"x" * (6 * MIB))
+    await arrived(nc, "OUT", len(sizes) + 1)
+
+
+async def test_a_rate_holds_back_without_a_redelivery(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    for number in range(100):
+        await nc.publish("in.a", b"%d" % number)
+    gateway = await run_gateway({"routes": [route(rate="40/s", source={"ack-wait": "1s"})]})
+    began = time.monotonic()
+    await arrived(nc, "OUT", 100)
+    took = time.monotonic() - began
+    assert 2.0 < took < 4.5, "100 events at 40 a second, the first ten at once"
+    await settled(nc)
+    assert gateway.stats().redeliveries == 0
+
+
+async def test_a_backlog_is_worked_off_quickly_through_a_small_window(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    for number in range(2_000):
+        await nc.publish("in.a", b"%d" % number)
+    await run_gateway({"routes": [route(**{"max-in-flight": 1})]})
+    messages = await arrived(nc, "OUT", 2_000, timeout=20)
+    assert [message.json for message in messages] == list(range(2_000)), "one at a time keeps the order"
+    await settled(nc)
