@@ -1,0 +1,1 @@
+"""How fast the gateway is, beside what a user would write by hand: `python -m benchmarks`, or `make bench`."""
