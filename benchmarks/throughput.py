@@ -83,7 +83,9 @@ async def _once(bed: Bed, name: str, size: int, source: Source, count: int, stor
         peak = process.peak_mib(lane.pid)
     mine, server, machine = (late - early for late, early in zip(after, before, strict=True))
     seconds = ended - started
-    return Run(name, size, count, seconds, mine, server, peak, (machine - mine - server) / seconds)
+    # Processes and the machine are counted in ticks of their own, which may leave less than nothing.
+    others = max(0.0, machine - mine - server) / seconds
+    return Run(name, size, count, seconds, mine, server, peak, others)
 
 
 def _used(lane: int, server: int) -> tuple[float, float, float]:

@@ -38,6 +38,8 @@ class Connection:
         self.wire = Wire()
         self.generation = 0
         self.reconnects = 0
+        self.readers = 0
+        """Sources that share what may be on its way to us."""
         self.gap = 0.0
         """Seconds the last disconnection lasted."""
         self.changed: list[Callable[[bool], None]] = []

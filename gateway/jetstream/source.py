@@ -31,6 +31,8 @@ HEARTBEAT = 5.0
 """Seconds between the server's signs of life on an idle request."""
 SILENCE = 3 * HEARTBEAT
 """Seconds without any sign after which the requests are taken for dead."""
+ON_THE_WAY = 32 << 20
+"""Bytes asked for and not yet come, over all routes of one connection: the server ends one that is 64 MiB behind."""
 BACKOFF = (0.1, 0.25, 0.5, 1.0, 2.0)
 """Seconds before asking again after 1, 2, ... refusals in a row: a consumer without a leader refuses at once."""
 TRUST = 1.0
@@ -57,6 +59,7 @@ class JetStreamSource:
         self._sink: LaneSink | None = None
         self._generation = 0
         self._sid = 0
+        self._reads = False
         self._pulls = Pulls()
         self._alive_at = 0.0
         self._refusals = 0
@@ -83,6 +86,9 @@ class JetStreamSource:
             raise RouteFault("jetstream-unavailable", str(error)) from error
         if self._generation != self._connection.generation:
             self._sid, self._generation = await self._connection.attach(f"{self._inbox}.*", self._arrived)
+        if not self._reads:
+            self._reads = True
+            self._connection.readers += 1
         self._pulls.clear()
         self._refusals = 0
         self._not_before = 0.0
@@ -132,6 +138,11 @@ class JetStreamSource:
         if size is None:
             # One message of any size: the window is empty, and the next one would not fit into any share of it.
             events = 1
+        else:
+            share = ON_THE_WAY // max(1, self._connection.readers)
+            if self._pulls.size > share // 2:
+                return False
+            size = min(size, share - self._pulls.size)
         request = {"batch": events, "expires": int(EXPIRES * 1e9), "idle_heartbeat": int(HEARTBEAT * 1e9)}
         if size is not None:
             request["max_bytes"] = size
@@ -195,6 +206,9 @@ class JetStreamSource:
         self._closing = True
         if self._generation == self._connection.generation:
             await self._connection.wire.detach(self._sid)
+        if self._reads:
+            self._reads = False
+            self._connection.readers -= 1
         self._generation = 0
         self._pulls.clear()
 
