@@ -15,7 +15,8 @@ MAX_BLOCK = 65_535
 """Bytes a header block may have at most; the server refuses a larger one (10097)."""
 
 _NAME = re.compile(r"[!-9;-~]+")
-_UNSAFE_VALUE = re.compile(r"[\r\n\x00]")
+_UNSAFE_VALUE = re.compile(r"[\r\n\x00\ud800-\udc7f\udd00-\udfff]")
+"""Of the surrogates only those that stand for bytes can be written."""
 
 
 class Headers(Mapping[str, str]):
@@ -89,5 +90,5 @@ def name_is_safe(name: str) -> bool:
 
 
 def value_is_safe(value: str) -> bool:
-    """Whether `value` may be a header's value: no CR, LF or NUL, which would end it or begin another header."""
+    """Whether `value` may be a header's value: no line end or NUL, which would end it, nor what has no bytes."""
     return _UNSAFE_VALUE.search(value) is None

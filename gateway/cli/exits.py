@@ -13,8 +13,8 @@ UNREACHABLE: Final = 69
 """No server answered within `--timeout`."""
 INTERNAL: Final = 70
 """A fault of the gateway itself."""
-CONNECTION_GONE: Final = 75
-"""The connection was closed for good."""
+TRY_AGAIN: Final = 75
+"""Not now: the HTTP port is taken (`run`), or the connection was closed for good (one-shot commands)."""
 CONFIG_INVALID: Final = 78
 """`run` cannot use its config."""
 INTERRUPTED: Final = 130

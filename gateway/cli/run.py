@@ -19,7 +19,7 @@ from ..observe import logs
 from ..problems import Problem
 from ..registry import Registry
 from ..routing.compile import compile_config
-from .exits import CONFIG_INVALID
+from .exits import CONFIG_INVALID, TRY_AGAIN
 from .options import config_option
 
 log = logging.getLogger("gateway")
@@ -33,7 +33,7 @@ def run(config: str) -> None:
     SIGTERM and SIGINT drain: what is in flight is finished within `drain`, the rest goes back to JetStream. A second
     signal ends at once. SIGHUP reads the config again.
 
-    A server that is away is waited for, at the start and later. Exit codes: 0 drained, 78 the config is invalid.
+    A server that is away is waited for, at the start and later. Exit codes: 0 drained, 75 the HTTP port cannot be had now, 78 the config is invalid.
     """
 
     def load() -> tuple[model.Config, Registry]:
@@ -56,8 +56,9 @@ def run(config: str) -> None:
             click.echo(str(problem), err=True)
         sys.exit(CONFIG_INVALID)
     except GatewayError as error:
+        # A busy port may be free in a moment: a supervisor should try again.
         click.echo(str(error), err=True)
-        sys.exit(CONFIG_INVALID)
+        sys.exit(TRY_AGAIN)
 
 
 async def _serve(settings: model.Config, registry: Registry, load: Any) -> None:

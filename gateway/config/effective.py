@@ -20,7 +20,7 @@ from .tree import MappingNode, Node, ScalarNode, SequenceNode
 
 MASK = "***"
 
-_PASSWORD = re.compile(r"^([a-z+]+://)([^/@\s]*)@")
+_PASSWORD = re.compile(r"^([a-z+]+://)(.*)@", re.IGNORECASE | re.DOTALL)
 
 
 def effective(loaded: Loaded) -> dict[str, Any]:

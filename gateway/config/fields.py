@@ -43,6 +43,13 @@ def check_server(url: str) -> None:
     try:
         parts = urlsplit(url)
         good = parts.scheme in SCHEMES and parts.hostname and (parts.port is None or parts.port > 0)
+        # A slash, question mark or hash in a password would end the host here, and hide from the masks that follow.
+        good = (
+            good
+            and (parts.scheme in ("ws", "wss") or parts.path in ("", "/"))
+            and not parts.query
+            and not parts.fragment
+        )
     except ValueError:
         good = False
     if not good or re.search(r"\s", url):

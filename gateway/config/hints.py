@@ -25,6 +25,7 @@ def type_hint(node: Node, base: Any) -> str:
         return "give it a value, or take the key away"
     if own := next((own_hint(member) for member in alternatives if own_hint(member)), ""):
         return own
+    hidden = hidden or "://" in getattr(node, "text", "")
     if "string" in wanted and node.kind != "string":
         return "put it in quotes" if hidden else f'put it in quotes: "{node.text}"'
     if node.kind == "string" and node.quoted and wanted & {"boolean", "integer", "number"}:

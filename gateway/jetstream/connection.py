@@ -14,7 +14,7 @@ from typing import Any
 import nats.errors
 
 from ..config import model
-from ..errors import ConfigProblem, RouteFault
+from ..errors import RouteFault
 from .wire import Sink, Wire
 
 log = logging.getLogger("gateway.nats")
@@ -116,7 +116,7 @@ class Connection:
                     _why(self.wire.last_error),
                     extra={"event": "nats.closed", "servers": self._shown_servers()},
                 )
-            except (nats.errors.Error, OSError, TimeoutError, ValueError, ConfigProblem) as error:
+            except Exception as error:  # noqa: BLE001 - nkeys and nats-py raise anything over bad credentials
                 await self._on_error(error)
             failures += 1
             pause = min(MAX_PAUSE, 0.25 * 2 ** min(failures - 1, 10))

@@ -206,7 +206,8 @@ class _RouteCompiler:
             self._note(step, Code.INVALID_PATTERN, problem.path, problem.text, problem.hint)
             return None
         except Exception as error:  # noqa: BLE001 - a third party's prepare may raise anything; it downs its route
-            self.faults.append(("plugin-failed", f"{step.component}: prepare raised {type(error).__name__}: {error}"))
+            # Its own words may quote its config, and with it a secret.
+            self.faults.append(("plugin-failed", f"{step.component}: prepare raised {type(error).__name__}"))
             return None
         self.components.append(component)
         self.plugins[found.plugin] = found.version

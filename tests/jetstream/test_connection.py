@@ -166,3 +166,17 @@ async def test_a_server_that_takes_less_than_before_does_not_end_in_a_circle_of_
     await settled(nc, "good")
     assert gateway.app.stats.reconnects == 1
     assert await in_flight(nc, "held") >= 1
+
+
+@pytest.mark.parametrize("bad", ["SUxyz", "", "nonsense"])
+async def test_credentials_nobody_can_read_are_said_and_tried_again(
+    run_gateway: RunGateway, route: Route, nats_server: EmbeddedServer, caplog: pytest.LogCaptureFixture, bad: str
+) -> None:
+    """The libraries below raise what they like over a bad seed; the daemon must not sit there dead and silent."""
+    gateway = await run_gateway(
+        {"nats": {"servers": [nats_server.url], "nkey-seed": bad}, "routes": [route()]}, wait=False
+    )
+    await eventually(lambda: "cannot connect" in caplog.text or gateway.stats().up, 10)
+    builder = gateway.app._edge.connection._builder
+    assert builder is not None
+    assert not builder.done()
