@@ -109,6 +109,14 @@ def test_headers_that_a_plugin_makes_of_event_data_cannot_inject_any(by_codec: b
         assert copy.code == "unsafe-header"
 
 
+def test_a_target_s_header_of_text_that_has_no_bytes_is_unsafe() -> None:
+    """A transform can make such text; that is the end of its event, not of ours."""
+    targets = '[{subject: x, headers: {X: "{$subject}"}}]'
+    route = route_of(transform(lambda event: event.replace(subject="\ud800")), targets=targets)
+    [copy] = copies_of(route, delivery_of(b"{}"))
+    assert (copy.code, "'{$subject}'" in copy.fault) == ("unsafe-header", True)
+
+
 @pytest.mark.parametrize(
     ("subject", "body"),
     [("{a}", {}), ("{a}", {"a": None}), ("{a}", {"a": 1.5}), ("{a}", {"a": ["x"]}), ("{a}", {"a": ""}),
@@ -140,27 +148,22 @@ def test_a_subject_may_be_as_long_as_a_line_of_the_protocol_takes() -> None:
 def test_a_message_id_is_the_same_for_ever() -> None:
     """After a restart, an upgrade, on another host: what was sent once is known as a duplicate."""
     ids = MessageIds(route_of(), CREATED)
-    assert ids.copy("billing.orders", 7, 0, None) == "877a78dc5165ee443bcbade4c94cb748.7.0"
-    assert (
-        ids.copy("billing.orders", 7, 0, "k") == "877a78dc5165ee443bcbade4c94cb748.7.kae7add18d11a4de8b45ae1626a5a5e85"
-    )
+    prefix = "877a78dc5165ee443bcbade4c94cb748"
+    assert ids.copy("billing.orders", 7, 0, None) == f"{prefix}.7.0"
+    assert ids.copy("billing.orders", 7, 0, "k") == f"{prefix}.7.kae7add18d11a4de8b45ae1626a5a5e85"
     assert ids.dead_letter(7) == "c25718e2328cc88360e29e6d37ca404f.7"
 
 
 def test_a_message_id_differs_by_every_part() -> None:
     """Gateway, route, stream, its creation time, target, sequence, copy; texts cannot run into each other."""
     targets = "[{subject: a, name: one}, {subject: b, name: two}, {subject: c, name: ne}]"
-    variants: list[dict[str, str]] = [
-        {},
-        {"name": "other"},
-        {"gateway": "other"},
-        {"stream": "OTHER"},
-        {"name": "ders", "stream": "ORDERSor"},
-        {"gateway": "gatewayo", "name": "rders"},
-    ]
+    # fmt: off
+    origins = [("gateway", "orders", "ORDERS"), ("gateway", "other", "ORDERS"), ("other", "orders", "ORDERS"),
+               ("gateway", "orders", "OTHER"), ("gateway", "ord", "ersORDERS"), ("gatewayo", "rders", "ORDERS")]
+    # fmt: on
     made = []
-    for variant in variants:
-        route = route_of(targets=targets, **variant)
+    for gateway, name, stream in origins:
+        route = route_of(targets=targets, gateway=gateway, name=name, stream=stream)
         for created in (CREATED, CREATED[:-1] + "1Z"):
             ids = MessageIds(route, created)
             for sequence in (1, 11):

@@ -106,12 +106,6 @@ def test_a_filter_may_answer_only_true_or_false(answer: Any, waits: bool) -> Non
     )
 
 
-def test_a_filter_may_not_answer_with_the_event() -> None:
-    result = went(route_of(filter_(lambda event: event)))
-    assert isinstance(result, Failed)
-    assert result.code == "filter-error"
-
-
 WRONG_FOR_A_TRANSFORM: list[tuple[Callable[[Event], Any], str]] = [
     (lambda event: None, "a NoneType"),
     (lambda event: [], "an empty list"),
