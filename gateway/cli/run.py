@@ -33,7 +33,9 @@ def run(config: str) -> None:
     SIGTERM and SIGINT drain: what is in flight is finished within `drain`, the rest goes back to JetStream. A second
     signal ends at once. SIGHUP reads the config again.
 
-    A server that is away is waited for, at the start and later. Exit codes: 0 drained, 75 the HTTP port cannot be had now, 78 the config is invalid.
+    A server that is away is waited for, at the start and later.
+
+    Exit codes: 0 drained, 75 the HTTP port cannot be had now, 78 the config is invalid.
     """
 
     def load() -> tuple[model.Config, Registry]:
