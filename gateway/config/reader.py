@@ -21,6 +21,9 @@ MAX_DEPTH = 100
 MAX_ALIAS_NODES = 100_000
 """Nodes that aliases may add to the tree, so that nine lines cannot stand for a billion."""
 
+_LIBYAML_TOO_DEEP = "exceeded maximum nesting depth"
+"""What libyaml (from 0.2.6 on) says at 1,000 open brackets, which it counts before it tells of the first one."""
+
 _SCALAR_TAGS = frozenset(CORE_TAG + name for name in ("str", "int", "float", "bool", "null"))
 _NO_TAG = (None, "", "!")
 
@@ -34,8 +37,16 @@ def read(text: str, file: str, expander: Expander, problems: list[Problem]) -> N
     if unwanted is not None:
         problems.append(Problem(file, unwanted.line, unwanted.column, Code.SYNTAX, unwanted.text, unwanted.hint))
         return None
+    before = len(problems)
     try:
-        return _Reader(text, file, expander, problems).document()
+        try:
+            return _Reader(text, file, expander, problems, yaml.CSafeLoader).document()
+        except yaml.YAMLError as error:
+            if getattr(error, "problem", None) != _LIBYAML_TOO_DEEP:
+                raise
+            # The slow parser has no limit of its own, and is stopped at ours.
+            del problems[before:]
+            return _Reader(text, file, expander, problems, yaml.SafeLoader).document()
     except _StopError:
         return None
     except yaml.YAMLError as error:
@@ -49,8 +60,15 @@ class _StopError(Exception):
 
 
 class _Reader:
-    def __init__(self, text: str, file: str, expander: Expander, problems: list[Problem]) -> None:
-        self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.CSafeLoader)
+    def __init__(
+        self,
+        text: str,
+        file: str,
+        expander: Expander,
+        problems: list[Problem],
+        loader: type[yaml.CSafeLoader] | type[yaml.SafeLoader],
+    ) -> None:
+        self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=loader)
         self._file = file
         self._expander = expander
         self._problems = problems
