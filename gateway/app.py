@@ -23,6 +23,7 @@ from .registry import Registry
 from .registry.lifecycle import LifeCycle
 from .routing.compile import compile_config
 from .routing.route import CompiledRoute
+from .routing.sharing import SharedComponents
 from .runtime.gateway import Gateway
 from .runtime.stats import GatewayStats
 from .web.server import HttpServer
@@ -47,9 +48,10 @@ class Application:
         self._edge = JetStreamEdge(config)
         self._metrics = Metrics(self.stats)
         self._plugin_metrics = PluginMetrics(self._metrics.registry)
+        self._shared = SharedComponents()
         self._routes = self._compile(config, registry)
         self._life = LifeCycle(registry.manager)
-        self._gateway = Gateway(self._edge, self.stats, SystemClock(), self.instance, self._life)
+        self._gateway = Gateway(self._edge, self.stats, SystemClock(), self.instance, self._life, self._shared)
         self._http: HttpServer | None = None
         self._lag: asyncio.Task[None] | None = None
         self._told = False
@@ -57,7 +59,7 @@ class Application:
         """Where metrics and health are served; None when off."""
 
     def _compile(self, config: model.Config, registry: Registry) -> list[CompiledRoute]:
-        routes, problems = compile_config(config, registry, self._context_factory(config))
+        routes, problems = compile_config(config, registry, self._context_factory(config), self._shared)
         if problems:
             raise ConfigError(problems)
         return routes
@@ -115,7 +117,11 @@ class Application:
 
         What belongs to the process, not to routes (name, nats, http), stays until a restart.
         """
-        routes = self._compile(config, registry)
+        try:
+            routes = self._compile(config, registry)
+        except ConfigError:
+            self._shared.keep(self._gateway.components)
+            raise
         self._edge.use(config)
         done = await self._gateway.reload(routes, self._disabled(config), float(self.config.drain))
         self.config = config

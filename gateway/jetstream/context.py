@@ -27,7 +27,7 @@ class JetStreamContext:
         self.route = route
         self.settings = settings
         self.metrics = metrics
-        self.log = logging.getLogger(f"gateway.plugin.{plugin}.{route}")
+        self.log = logging.getLogger(f"gateway.plugin.{plugin}.{route}".rstrip("."))
 
     async def kv(self, bucket: str) -> KeyValueBucket:
         """Open a bucket that exists; raises Retry when it cannot be had now."""

@@ -20,6 +20,7 @@ from ..subjects import safe_token
 from ..templates import Template
 from .offline import offline_contexts
 from .route import CompiledAudit, CompiledRoute, CompiledTarget, HeaderRule, Step, fingerprint
+from .sharing import SharedComponents
 
 ContextFactory = Callable[[str, str], Context]
 """Makes the context of a component: plugin name, route name."""
@@ -32,16 +33,23 @@ NO_CODEC = Codec(NoSettings(), None)  # type: ignore[arg-type]
 
 
 def compile_config(
-    config: model.Config, registry: Registry, context: ContextFactory | None = None
+    config: model.Config,
+    registry: Registry,
+    context: ContextFactory | None = None,
+    shared: SharedComponents | None = None,
 ) -> tuple[list[CompiledRoute], list[Problem]]:
-    """Compile every enabled route. Without a context factory (`check`, `test`) components get an empty context."""
+    """Compile every enabled route. Without a context factory (`check`, `test`) components get an empty context.
+
+    `shared` holds the components that earlier compilations of this process share with this one.
+    """
     problems: list[Problem] = []
     make_context = context or offline_contexts(config)
+    shared = shared or SharedComponents()
     routes = []
     for route in config.routes:
         if not route.enabled:
             continue
-        compiler = _RouteCompiler(config, route, registry, make_context, problems)
+        compiler = _RouteCompiler(config, route, registry, make_context, problems, shared)
         compiled = compiler.compile()
         if compiled is not None:
             routes.append(compiled)
@@ -58,12 +66,14 @@ class _RouteCompiler:
         registry: Registry,
         make_context: ContextFactory,
         problems: list[Problem],
+        shared: SharedComponents,
     ) -> None:
         self.config = config
         self.route = route
         self.registry = registry
         self.make_context = make_context
         self.problems = problems
+        self.shared = shared
         self.components: list[Component] = []
         self.plugins: dict[str, str] = {}
         self.faults: list[tuple[str, str]] = []
@@ -197,8 +207,7 @@ class _RouteCompiler:
             self.faults.append(("plugin-missing", found.reason))
             return None
         try:
-            component: Component = found.component(step.config, self.make_context(found.plugin, self.route.name))
-            component.prepare()
+            component = self._make(found.component, step.config, found.plugin)
         except ConfigProblem as problem:
             self._note(step, Code.COMPONENT, problem.path, problem.text, problem.hint)
             return None
@@ -209,9 +218,23 @@ class _RouteCompiler:
             # Its own words may quote its config, and with it a secret.
             self.faults.append(("plugin-failed", f"{step.component}: prepare raised {type(error).__name__}"))
             return None
-        self.components.append(component)
+        if component not in self.components:
+            self.components.append(component)
         self.plugins[found.plugin] = found.version
         return component
+
+    def _make(self, kind: type[Component], config: object, plugin: str) -> Component:
+        """A component of this route's own, or the one it shares with others; raises what `prepare` raises."""
+
+        def prepared(route: str) -> Component:
+            component = kind(config, self.make_context(plugin, route))
+            component.prepare()
+            return component
+
+        if not kind.shared:
+            return prepared(self.route.name)
+        settings = self.config.plugins.settings.get(plugin)
+        return self.shared.get(kind, config, settings, lambda: prepared(""))
 
     def _note(self, step: model.Step, code: Code, path: tuple[str | int, ...], text: str, hint: str) -> None:
         place = find_key(step.node, path) if path and isinstance(path[-1], str) else find(step.node, path)

@@ -134,7 +134,12 @@ class MessageIds:
 
 def fingerprint(route: model.Route, settings: dict[str, Any]) -> str:
     """Digest of a route's config and its plugins' settings, places in the file left out, secrets taken in."""
-    return _digest(_flat(route), _flat(settings))
+    return fingerprint_of(route, settings)
+
+
+def fingerprint_of(*values: Any) -> str:
+    """Digest of configs, as `fingerprint` takes it."""
+    return _digest(*(_flat(value) for value in values))
 
 
 def _flat(value: Any) -> str:

@@ -20,7 +20,7 @@ from ..trace import trace_id_of
 from .faults import Faults
 from .stats import RouteStats
 from .window import Entry
-from .worker import Worker
+from .worker import Workers
 
 log = logging.getLogger("gateway.audit")
 
@@ -41,6 +41,7 @@ class Auditor:
         clock: Clock,
         instance: str,
         audited: Callable[[Entry], None],
+        workers: Workers,
     ) -> None:
         self._route = route
         self._stats = stats
@@ -54,7 +55,7 @@ class Auditor:
         self._queue: list[tuple[Entry | None, AuditRecord]] = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._workers: dict[str, Worker] = {}
+        self._workers = workers
 
     def start(self, created: str) -> None:
         """Records carry the stream's creation time in their id."""
@@ -85,8 +86,6 @@ class Auditor:
         if self._task is not None:
             self._task.cancel()
             self._task = None
-        for worker in self._workers.values():
-            worker.close()
 
     async def _work(self) -> None:
         while True:
@@ -143,10 +142,7 @@ class Auditor:
     async def _attempt(self, audit: CompiledAudit, records: list[AuditRecord]) -> BaseException | None:
         try:
             if audit.blocking:
-                worker = self._workers.get(audit.label)
-                if worker is None:
-                    worker = self._workers[audit.label] = Worker(f"gateway-{audit.label}")
-                result, error = await worker.call(lambda: audit.record(records))
+                result, error = await self._workers.of(audit.component).call(lambda: audit.record(records))
                 if error is not None:
                     return error
             else:

@@ -9,8 +9,11 @@ from typing import Protocol
 
 import msgspec
 
+from ..plugin import Component
 from ..ports import Clock, Publisher, Source
 from ..routing.route import CompiledRoute
+from ..routing.sharing import SharedComponents
+from .opening import Openings, RouteComponents
 from .stats import GatewayStats, RouteState, RouteStats
 from .supervisor import RouteLife, Supervisor
 
@@ -48,8 +51,18 @@ class Edge(Protocol):
 class Gateway:
     """The routes at work."""
 
-    def __init__(self, edge: Edge, stats: GatewayStats, clock: Clock, instance: str, life: RouteLife) -> None:
+    def __init__(
+        self,
+        edge: Edge,
+        stats: GatewayStats,
+        clock: Clock,
+        instance: str,
+        life: RouteLife,
+        shared: SharedComponents | None = None,
+    ) -> None:
+        """`shared` are the components that routes share, as they were compiled."""
         self._edge = edge
+        self._openings = Openings(shared)
         self._clock = clock
         self._instance = instance
         self._life = life
@@ -63,13 +76,18 @@ class Gateway:
     def start(self, routes: list[CompiledRoute], disabled: list[str] | None = None) -> None:
         """Start every route, and the sweep."""
         for route in routes:
-            self._start_route(route)
+            self._start_route(route, self._openings.join(route))
         for name in disabled or ():
             self._show_disabled(name)
         loop = asyncio.get_running_loop()
         self.swept_at = loop.time()
         self._sweeper = loop.create_task(self._sweep())
         self._poller = loop.create_task(self._poll())
+
+    @property
+    def components(self) -> list[Component]:
+        """The components of all routes."""
+        return [component for supervisor in self.supervisors.values() for component in supervisor.route.components]
 
     async def settled(self) -> None:
         """Wait until every route is up, or down with a reason."""
@@ -96,13 +114,15 @@ class Gateway:
         ]
         fresh = [name for name in wanted if name not in self.supervisors]
         until = asyncio.get_running_loop().time() + drain
+        # Before their predecessors leave, so that what both share is not closed in between.
+        joined = {name: self._openings.join(wanted[name]) for name in (*changed, *fresh)}
         await asyncio.gather(*(self._stop_route(name, until) for name in (*gone, *changed)))
         for name in gone:
             del self.stats.routes[name]
         for name in [name for name, stats in self.stats.routes.items() if stats.state is RouteState.DISABLED]:
             del self.stats.routes[name]
         for name in (*changed, *fresh):
-            self._start_route(wanted[name])
+            self._start_route(wanted[name], joined[name])
         for name in disabled:
             self._show_disabled(name)
         return {"stopped": gone, "replaced": changed, "started": fresh}
@@ -125,7 +145,7 @@ class Gateway:
             extra={"event": "gateway.drained"},
         )
 
-    def _start_route(self, route: CompiledRoute) -> None:
+    def _start_route(self, route: CompiledRoute, components: RouteComponents) -> None:
         stats = RouteStats(
             route.name,
             [target.name for target in route.targets],
@@ -139,7 +159,7 @@ class Gateway:
         self.stats.routes[route.name] = stats
         link = self._edge.link(route)
         supervisor = Supervisor(
-            route, link.source, link.publisher, stats, self._clock, link.ready, self._instance, self._life
+            route, link.source, link.publisher, stats, self._clock, link.ready, self._instance, self._life, components
         )
         self.supervisors[route.name] = supervisor
         supervisor.start()

@@ -26,6 +26,7 @@ from .sender import Sender
 from .stats import RouteStats
 from .waiting import StepRunner
 from .window import Entry, Phase, Window
+from .worker import Workers
 
 log = logging.getLogger("gateway.route")
 
@@ -45,6 +46,7 @@ class Journey:
         instance: str,
         left: Callable[[], None],
         verify: Callable[[], None],
+        workers: Workers,
     ) -> None:
         """`left` is called after each entry that left the window; `verify` has the source opened again, which ends
         in `start` or in `forget`.
@@ -66,8 +68,8 @@ class Journey:
         self._faults = faults
         self._tasks: set[asyncio.Task[None]] = set()
         self._ids = MessageIds(route, "")
-        self._runner = StepRunner(route, faults, float(route.config.timeout))
-        self._auditor = Auditor(route, stats, faults, clock, instance, self._audited)
+        self._runner = StepRunner(faults, float(route.config.timeout), workers)
+        self._auditor = Auditor(route, stats, faults, clock, instance, self._audited, workers)
         self.sender = Sender(route, publisher, stats, window, clock, self)
         self.ack_wait = float(route.config.source.ack_wait)
         """As the consumer has it, which may differ from the config."""
@@ -94,7 +96,6 @@ class Journey:
         for task in self._tasks:
             task.cancel()
         self._auditor.close()
-        self._runner.close()
 
     def set_fault(self, key: str, code: str, text: str) -> None:
         """The route has a fault; it is down until that is cleared."""

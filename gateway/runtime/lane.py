@@ -18,6 +18,7 @@ from .faults import Faults
 from .journey import Journey
 from .stats import RouteStats
 from .window import Entry, Phase, Window
+from .worker import Workers
 
 log = logging.getLogger("gateway.route")
 
@@ -36,7 +37,9 @@ class Lane:
         stats: RouteStats,
         clock: Clock,
         instance: str = "",
+        workers: Workers | None = None,
     ) -> None:
+        """`workers` are the threads of the route's blocking components; whoever gave them closes them."""
         config = route.config
         self.route = route
         self.stats = stats
@@ -47,7 +50,17 @@ class Lane:
         self._clock = clock
         self._now = clock.monotonic
         self._journey = Journey(
-            route, source, publisher, stats, self.window, self.faults, clock, instance, self._left, self._verify
+            route,
+            source,
+            publisher,
+            stats,
+            self.window,
+            self.faults,
+            clock,
+            instance,
+            self._left,
+            self._verify,
+            workers or Workers(),
         )
         self._sender = self._journey.sender
         self.answered = self._sender.answered

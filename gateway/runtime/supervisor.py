@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import logging
 import random
 from collections.abc import Awaitable, Callable
@@ -15,16 +14,13 @@ from ..plugin import RouteInfo
 from ..ports import Clock, Publisher, Source
 from ..routing.route import CompiledRoute
 from .lane import Lane
+from .opening import RouteComponents
 from .stats import RouteState, RouteStats
 
 log = logging.getLogger("gateway.route")
 
 MAX_PAUSE = 30.0
 """Seconds between two tries to start a route, at most."""
-
-
-OPEN_LIMIT = 10.0
-"""Seconds a component may take to open, and to close: a route that waits for ever would look like one that starts."""
 
 
 class RouteLife(Protocol):
@@ -48,18 +44,19 @@ class Supervisor:
         ready: Callable[[], Awaitable[None]],
         instance: str,
         life: RouteLife,
+        components: RouteComponents,
     ) -> None:
         """`ready` prepares the edge and checks what the route needs of the server; raises RouteFault."""
         self.route = route
         self.stats = stats
-        self.lane = Lane(route, source, publisher, stats, clock, instance)
+        self.lane = Lane(route, source, publisher, stats, clock, instance, components.workers)
+        self._components = components
         self._source = source
         self._publisher = publisher
         self._ready = ready
         self._wake = asyncio.Event()
         self._life = life
         self._told = False
-        self._opened: set[int] = set()
         self._task: asyncio.Task[None] | None = None
         self.settled = asyncio.Event()
         """Set once the route is up, or down with a reason other than that there is no connection yet."""
@@ -101,7 +98,7 @@ class Supervisor:
         returned, _ = lane.end_drain()
         self.lane.faults.stopped(RouteState.STOPPED)
         await self._publisher.close()
-        await self._close_components()
+        await self._components.close()
         if self._told:
             self._life.route_stopped(self._info())
         return in_flight, returned
@@ -147,7 +144,7 @@ class Supervisor:
         """Everything the route needs, then the lane; raises RouteFault."""
         if self.route.fault is not None:
             raise RouteFault(*self.route.fault)
-        await self._open_components()
+        await self._components.open()
         self.lane.lost.clear()
         await self._ready()
         info = await self._source.open()
@@ -160,37 +157,6 @@ class Supervisor:
         if not self._told:
             self._told = True
             self._life.route_started(self._info())
-
-    async def _open_components(self) -> None:
-        for component in self.route.components:
-            if id(component) in self._opened:
-                continue
-            try:
-                waiting = component.open()
-                if inspect.isawaitable(waiting):
-                    await asyncio.wait_for(waiting, OPEN_LIMIT)
-            except Exception as error:
-                text = f"{component.name}: open raised {type(error).__name__}"
-                log.warning(
-                    text, extra={"event": "component.open-failed", "route": self.route.name, "error": str(error)}
-                )
-                raise RouteFault("open-failed", text) from error
-            self._opened.add(id(component))
-
-    async def _close_components(self) -> None:
-        for component in reversed(self.route.components):
-            if id(component) not in self._opened:
-                continue
-            self._opened.discard(id(component))
-            try:
-                waiting = component.close()
-                if inspect.isawaitable(waiting):
-                    await asyncio.wait_for(waiting, OPEN_LIMIT)
-            except Exception:
-                log.exception(
-                    "a component failed to close",
-                    extra={"event": "component.close-failed", "route": self.route.name, "component": component.name},
-                )
 
     def _info(self) -> RouteInfo:
         route = self.route

@@ -9,11 +9,10 @@ from typing import Any
 
 import msgspec
 
-from ..plugin import Component
-from ..routing.route import CompiledRoute, Step
+from ..routing.route import Step
 from ..routing.run import Again, Failed, Suspended, failed_step
 from .faults import Faults
-from .worker import Worker
+from .worker import Workers
 
 GRACE = 1.0
 """Seconds a cancelled step has to end; after that it counts as stuck."""
@@ -28,10 +27,10 @@ class Answer(msgspec.Struct, frozen=True):
 class StepRunner:
     """Waits for the steps of one route."""
 
-    def __init__(self, route: CompiledRoute, faults: Faults, limit: float) -> None:
+    def __init__(self, faults: Faults, limit: float, workers: Workers) -> None:
         self._faults = faults
         self._limit = limit
-        self._workers: dict[int, Worker] = {}
+        self._workers = workers
         self._stuck: Counter[str] = Counter()
 
     async def run(self, paused: Suspended) -> Answer | Again | Failed:
@@ -60,7 +59,7 @@ class StepRunner:
             if paused.awaitable is not None:
                 begun.set()
                 return Answer(await paused.awaitable)
-            value, error = await self._worker(step.component).call(lambda: step.call(paused.event), begun.set)
+            value, error = await self._workers.of(step.component).call(lambda: step.call(paused.event), begun.set)
             if error is not None:
                 return failed_step(step, error)
             return Answer(await value if inspect.isawaitable(value) else value)
@@ -68,13 +67,6 @@ class StepRunner:
             return failed_step(step, error)
         finally:
             begun.set()
-
-    def _worker(self, component: Component) -> Worker:
-        """One thread a component, for all its calls: it need not be safe against itself."""
-        worker = self._workers.get(id(component))
-        if worker is None:
-            worker = self._workers[id(component)] = Worker(f"gateway-{component.name}")
-        return worker
 
     async def _end(self, step: Step, call: asyncio.Future[Any]) -> None:
         """Cancel a call; one that survives keeps its event in the window and its route down until it returns."""
@@ -94,9 +86,3 @@ class StepRunner:
             self._stuck[key] -= 1
             if not self._stuck[key]:
                 self._faults.clear(key)
-
-    def close(self) -> None:
-        """Let the threads go; one that is stuck ends with the process."""
-        for worker in self._workers.values():
-            worker.close()
-        self._workers.clear()

@@ -9,6 +9,8 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
+from ..plugin import Component
+
 Outcome = tuple[Any, BaseException | None]
 """What a call returned, or raised. A value: some exceptions mean something else to a future that raises them."""
 Job = tuple[asyncio.Future[Outcome], Callable[[], Any], Callable[[], None]]
@@ -20,6 +22,8 @@ class Worker:
     def __init__(self, name: str) -> None:
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
+        self.busy = False
+        """Whether a call runs now."""
         Thread(target=self._work, name=name, daemon=True).start()
 
     def call(self, function: Callable[[], Any], begun: Callable[[], None] = lambda: None) -> asyncio.Future[Outcome]:
@@ -38,14 +42,39 @@ class Worker:
                 future, function, begun = job
                 if future.cancelled():
                     continue
+                self.busy = True
                 self._loop.call_soon_threadsafe(begun)
                 try:
                     outcome: Outcome = (function(), None)
                 except BaseException as error:  # noqa: BLE001 - it is handed on, whatever it is
                     outcome = (None, error)
+                self.busy = False
                 self._loop.call_soon_threadsafe(_resolve, future, outcome)
 
 
 def _resolve(future: asyncio.Future[Outcome], outcome: Outcome) -> None:
     if not future.done():
         future.set_result(outcome)
+
+
+class Workers:
+    """The threads of blocking components: one each, of the route, or of the process for a component that is shared."""
+
+    def __init__(self, shared: dict[int, Worker] | None = None) -> None:
+        """`shared` holds the process's threads by the component's identity; their owner closes them."""
+        self._shared = {} if shared is None else shared
+        self._own: dict[int, Worker] = {}
+
+    def of(self, component: Component) -> Worker:
+        """The thread of a component, for all its calls: it need not be safe against itself."""
+        threads = self._shared if component.shared else self._own
+        worker = threads.get(id(component))
+        if worker is None:
+            worker = threads[id(component)] = Worker(f"gateway-{component.name}")
+        return worker
+
+    def close(self) -> None:
+        """Let the route's own threads go; one that is stuck ends with the process."""
+        for worker in self._own.values():
+            worker.close()
+        self._own.clear()
