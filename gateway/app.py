@@ -16,9 +16,10 @@ from .errors import ConfigError
 from .jetstream.context import JetStreamContext
 from .jetstream.edge import JetStreamEdge
 from .observe import loop_lag
+from .observe.blocking import BlockWatch
 from .observe.metrics import Metrics
 from .observe.plugin_metrics import PluginMetrics
-from .plugin import Context, GatewayInfo
+from .plugin import Component, Context, GatewayInfo
 from .registry import Registry
 from .registry.lifecycle import LifeCycle
 from .routing.compile import compile_config
@@ -54,6 +55,7 @@ class Application:
         self._gateway = Gateway(self._edge, self.stats, SystemClock(), self.instance, self._life, self._shared)
         self._http: HttpServer | None = None
         self._lag: asyncio.Task[None] | None = None
+        self._block_watch = BlockWatch(self._owner_of)
         self._told = False
         self.http_url: str | None = None
         """Where metrics and health are served; None when off."""
@@ -80,6 +82,7 @@ class Application:
             port = await self._http.start()
             self.http_url = f"http://{self.config.http.listen.rpartition(':')[0] or '127.0.0.1'}:{port}"
         self._lag = asyncio.get_running_loop().create_task(loop_lag.watch(self.stats))
+        self._block_watch.start()
         self._edge.connection.changed.append(self._connection_changed)
         self._edge.connection.start()
         self._gateway.start(self._routes, self._disabled(self.config))
@@ -106,6 +109,7 @@ class Application:
         """Drain, flush, close."""
         self._life.stopping(self._info())
         await self._gateway.drain(float(self.config.drain))
+        self._block_watch.stop()
         if self._lag is not None:
             self._lag.cancel()
         await self._edge.connection.close()
@@ -124,7 +128,7 @@ class Application:
             raise
         self._edge.use(config)
         done = await self._gateway.reload(routes, self._disabled(config), float(self.config.drain))
-        self.config = config
+        self.config, self.registry = config, registry
         stats = self.stats
         stats.digest = config.digest
         stats.reloads["success"] += 1
@@ -136,6 +140,10 @@ class Application:
         """Note that a reload was refused; everything goes on as before."""
         self.stats.reloads["failure"] += 1
         self.stats.last_reload_successful = False
+
+    def _owner_of(self, component: type[Component]) -> str:
+        # Not the registry's own method: a reload brings another registry.
+        return self.registry.owner_of(component)
 
     def _connection_changed(self, connected: bool) -> None:
         self.stats.reconnects = self._edge.connection.reconnects

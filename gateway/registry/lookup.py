@@ -126,6 +126,13 @@ class Registry:
                 if owned == kind:
                     yield plugin.health.name, component
 
+    def owner_of(self, component: type[Component]) -> str:
+        """The plugin that offers a component; empty when none does."""
+        for plugin in self._plugins.values():
+            if component in plugin.components.values():
+                return plugin.health.name
+        return ""
+
     def plugin_names(self) -> list[str]:
         """The plugins that are ok, without the built-ins."""
         return [name for name in self._plugins if name != BUILTIN]

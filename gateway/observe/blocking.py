@@ -1,0 +1,132 @@
+"""Finds out who blocks the event loop: a thread looks at the loop's stack when the loop has not turned for a while.
+
+Timing every call of a step would cost each event as much as a filter does; a look at the stack costs nothing until
+there is something to see. It works for code that keeps the interpreter to itself too (a regular expression, a
+library in C): the thread gets its turn the moment such a call returns, still inside the component's method.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+
+import msgspec
+
+from ..plugin import Component
+
+log = logging.getLogger("gateway.plugins")
+
+BEAT = 0.1
+"""Seconds between two beats of the loop, and two looks of the thread."""
+BLOCKED = 0.25
+"""Seconds without a beat after which the loop counts as blocked; every route waits meanwhile."""
+QUIET = 60.0
+"""Seconds between two log lines about the same component of the same route."""
+
+
+class Culprit(msgspec.Struct, frozen=True):
+    """What the loop was doing when it did not turn."""
+
+    component: Component | None
+    """None when no component was at work: a plugin's hook, or the gateway itself."""
+    method: str
+    where: str
+    """`file:line`, of the component's own code."""
+
+
+def culprit(frame: FrameType | None) -> Culprit | None:
+    """The innermost component at work on a stack, or the innermost function there is."""
+    innermost = frame
+    while frame is not None:
+        owner = frame.f_locals.get("self")
+        if isinstance(owner, Component):
+            return Culprit(owner, frame.f_code.co_name, _place(frame))
+        frame = frame.f_back
+    return None if innermost is None else Culprit(None, innermost.f_code.co_name, _place(innermost))
+
+
+def _place(frame: FrameType) -> str:
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+class BlockWatch:
+    """Watches one event loop from a thread; every blockage is logged once, with plugin, route and place."""
+
+    def __init__(self, owner_of: Callable[[type[Component]], str]) -> None:
+        """`owner_of` gives the name of the plugin that offers a component."""
+        self._owner_of = owner_of
+        self._beat = 0.0
+        self._stop = threading.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._thread = 0
+        self._told: dict[tuple[str, str, str], float] = {}
+
+    def start(self) -> None:
+        """Begin, on the loop to be watched."""
+        self._beat = time.monotonic()
+        self._thread = threading.get_ident()
+        self._task = asyncio.get_running_loop().create_task(self._beats())
+        threading.Thread(target=self._watch, name="gateway-block-watch", daemon=True).start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stop.set()
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _beats(self) -> None:
+        while True:
+            self._beat = time.monotonic()
+            await asyncio.sleep(BEAT)
+
+    def _watch(self) -> None:
+        looks = 0
+        last_beat = reported = 0.0
+        looked_at, used = time.monotonic(), time.process_time()
+        while not self._stop.wait(BEAT):
+            now, cpu, beat = time.monotonic(), time.process_time(), self._beat
+            looks = looks + 1 if beat == last_beat else 0
+            # Late ourselves, and the processor was busy: the interpreter was kept from us. A process that was stopped,
+            # or a machine that slept, is late as well, but has computed nothing.
+            held = now - looked_at - BEAT > BLOCKED and cpu - used > (now - looked_at) / 2
+            looked_at, used = now, cpu
+            last_beat = beat
+            if beat != reported and (held or (looks > 1 and now - beat > BLOCKED)):
+                reported = beat
+                self._report(now - beat)
+
+    def _report(self, seconds: float) -> None:
+        found = culprit(sys._current_frames().get(self._thread))
+        if found is None:
+            return
+        component = found.component
+        plugin = "" if component is None else self._owner_of(type(component))
+        route = "" if component is None else component.context.route
+        name = "" if component is None else component.name
+        key = (plugin, route, name or found.where)
+        now = time.monotonic()
+        if now - self._told.get(key, -QUIET) < QUIET:
+            return
+        if len(self._told) > 1000:
+            self._told.clear()
+        self._told[key] = now
+        told = {"event": "loop.blocked", "plugin": plugin, "route": route, "where": found.where, "seconds": seconds}
+        if component is None:
+            log.warning("the event loop does not turn: in %s at %s", found.method, found.where, extra=told)
+            return
+        log.warning(
+            "plugin %s blocks every route: %s.%s%s has held the event loop for %.2f s, at %s; "
+            "make it async, or let it say blocking = True",
+            plugin,
+            name,
+            found.method,
+            f" of route {route}" if route else "",
+            seconds,
+            found.where,
+            extra={**told, "component": name},
+        )
