@@ -14,7 +14,7 @@ from ..config.loader import examine
 from ..problems import Code, Problem
 from ..routing.compile import compile_config
 from .exits import FINDINGS
-from .options import config_option, json_option
+from .options import config_option, json_option, plugin_option
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -30,11 +30,14 @@ class Checked:
 
 @click.command()
 @config_option
+@plugin_option
 @json_option
 @click.option("--strict", is_flag=True, help="Warnings count as findings.")
 @click.argument("paths", nargs=-1, metavar="[FILE|FOLDER]...")
 @click.pass_context
-def check(ctx: click.Context, config: str, as_json: bool, strict: bool, paths: tuple[str, ...]) -> None:
+def check(
+    ctx: click.Context, config: str, disable: tuple[str, ...], as_json: bool, strict: bool, paths: tuple[str, ...]
+) -> None:
     """Find what is wrong in configs.
 
     Checks the config and what is given besides: files, and the *.yaml and *.yml of folders (not those that end in
@@ -42,7 +45,7 @@ def check(ctx: click.Context, config: str, as_json: bool, strict: bool, paths: t
     """
     named = ctx.get_parameter_source("config") is click.core.ParameterSource.COMMANDLINE
     files = [config, *paths] if named or not paths else list(paths)
-    checked = list(check_all(files))
+    checked = list(check_all(files, disable))
     problems = [problem for one in checked for problem in one.problems]
     findings = [problem for problem in problems if strict or not problem.is_warning]
     if as_json:
@@ -58,7 +61,7 @@ def check(ctx: click.Context, config: str, as_json: bool, strict: bool, paths: t
         sys.exit(FINDINGS)
 
 
-def check_all(paths: Sequence[str]) -> Iterator[Checked]:
+def check_all(paths: Sequence[str], disable: Sequence[str] = ()) -> Iterator[Checked]:
     """Check files and the configs in folders, each file once."""
     seen: set[str] = set()
     for path in paths:
@@ -73,12 +76,12 @@ def check_all(paths: Sequence[str]) -> Iterator[Checked]:
             real = os.path.realpath(file)
             if real not in seen:
                 seen.add(real)
-                yield check_file(file)
+                yield check_file(file, disable)
 
 
-def check_file(file: str) -> Checked:
+def check_file(file: str, disable: Sequence[str] = ()) -> Checked:
     """Read a config and compile its routes, as far as that goes without a server."""
-    loaded = examine(file)
+    loaded = examine(file, disable=disable)
     _, more = compile_config(loaded.draft, loaded.registry)
     return Checked(file, len(loaded.draft.routes), loaded.tidy(more))
 

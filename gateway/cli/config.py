@@ -10,19 +10,20 @@ import click
 from ..config.effective import effective, effective_yaml
 from ..config.loader import examine
 from .exits import FINDINGS
-from .options import config_option, json_option
+from .options import config_option, json_option, plugin_option
 
 
 @click.command()
 @config_option
+@plugin_option
 @json_option
-def config(config: str, as_json: bool) -> None:
+def config(config: str, disable: tuple[str, ...], as_json: bool) -> None:
     """Show the config as it counts.
 
     With defaults merged into the routes and all names filled in; secrets are masked. Exit codes: 0 shown, 1 the config
     has problems, which are on stderr.
     """
-    loaded = examine(config)
+    loaded = examine(config, disable=disable)
     for problem in loaded.problems:
         click.echo(f"warning: {problem}" if problem.is_warning else problem, err=True)
     if loaded.config is None:

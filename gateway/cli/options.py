@@ -17,4 +17,22 @@ config_option = click.option(
     show_envvar=True,
     help="The config file.",
 )
+
+
+def _switched_off(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    """The names behind `no:`."""
+    for text in given:
+        if not text.removeprefix("no:") or not text.startswith("no:"):
+            raise click.BadParameter(f"{text!r} is not no:NAME, which leaves the plugin NAME out", ctx, parameter)
+    return tuple(text.removeprefix("no:") for text in given)
+
+
+plugin_option = click.option(
+    "-P",
+    "disable",
+    metavar="no:NAME",
+    multiple=True,
+    callback=_switched_off,
+    help="Leave the plugin NAME out, as plugins.disable does. May be given several times.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

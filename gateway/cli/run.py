@@ -20,14 +20,15 @@ from ..problems import Problem
 from ..registry import Registry
 from ..routing.compile import compile_config
 from .exits import CONFIG_INVALID, TRY_AGAIN
-from .options import config_option
+from .options import config_option, plugin_option
 
 log = logging.getLogger("gateway")
 
 
 @click.command()
 @config_option
-def run(config: str) -> None:
+@plugin_option
+def run(config: str, disable: tuple[str, ...]) -> None:
     """Run the gateway until it is told to stop.
 
     SIGTERM and SIGINT drain: what is in flight is finished within `drain`, the rest goes back to JetStream. A second
@@ -39,7 +40,7 @@ def run(config: str) -> None:
     """
 
     def load() -> tuple[model.Config, Registry]:
-        loaded = examine(config)
+        loaded = examine(config, disable=disable)
         if loaded.config is None:
             problems = loaded.tidy(compile_config(loaded.draft, loaded.registry)[1])
             raise ConfigError([problem for problem in problems if not problem.is_warning])

@@ -80,10 +80,13 @@ def read(
 
 
 def examine(
-    path: str | os.PathLike[str], env: Mapping[str, str] = os.environ, registry: Registry | None = None
+    path: str | os.PathLike[str],
+    env: Mapping[str, str] = os.environ,
+    registry: Registry | None = None,
+    disable: Sequence[str] = (),
 ) -> Loaded:
-    """Read the config in a file, as far as it can be read; nothing is raised."""
-    return _Reading(load_tree(path, env), os.fspath(path), registry).result()
+    """Read the config in a file, as far as it can be read; nothing is raised. `disable` are plugins to do without."""
+    return _Reading(load_tree(path, env), os.fspath(path), registry, disable).result()
 
 
 def examine_text(
@@ -110,12 +113,12 @@ def _at_home(problem: Problem, default_places: frozenset[Place]) -> Problem:
 class _Reading:
     """Reads one tree."""
 
-    def __init__(self, tree: LoadedTree, file: str, registry: Registry | None) -> None:
+    def __init__(self, tree: LoadedTree, file: str, registry: Registry | None, disable: Sequence[str] = ()) -> None:
         self.tree = tree
         self.file = file
         self.problems: list[Problem] = list(tree.problems)
         self.root = tree.root if isinstance(tree.root, MappingNode) else MappingNode(file, 1, 1, ())
-        self.registry = registry or load_plugins(*self._wanted_plugins())
+        self.registry = registry or load_plugins(*self._wanted_plugins(disable))
         self.steps = StepReader(self.registry)
         special = {model.Step: self.steps.read, model.Http: _read_http}
         self.converter = Converter(self.problems, special)
@@ -145,9 +148,9 @@ class _Reading:
         root = _with_routes(self.root, self.merged)
         return Loaded(config, draft, problems, self.registry, tree, self.default_places, root)
 
-    def _wanted_plugins(self) -> tuple[list[str], list[str] | None]:
+    def _wanted_plugins(self, also: Sequence[str]) -> tuple[list[str], list[str] | None]:
         """`plugins.disable` and `plugins.only`, read before anything else: they decide what there is to check with."""
-        disable = _texts(find_exact(self.root, "plugins", "disable"))
+        disable = [*_texts(find_exact(self.root, "plugins", "disable")), *also]
         only = find_exact(self.root, "plugins", "only")
         return disable, _texts(only) if isinstance(only, SequenceNode) else None
 

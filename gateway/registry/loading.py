@@ -43,7 +43,11 @@ def load_plugins(
         point = same[0]
         distribution, version = _distribution(point)
         if point.name in disable or (only is not None and point.name not in only):
-            why = "disabled by plugins.disable" if point.name in disable else "not listed in plugins.only"
+            why = (
+                "disabled by plugins.disable or -P no:" + point.name
+                if point.name in disable
+                else "not listed in plugins.only"
+            )
             loader.health.append(PluginHealth(point.name, distribution, version, Status.DISABLED, why))
         elif point.name in unwanted or len(same) > 1:
             loader.clash(same)

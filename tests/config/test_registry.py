@@ -169,7 +169,10 @@ def test_the_hooks_of_a_failed_plugin_are_never_called_again() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
-    [({"disable": ["acme"]}, "disabled by plugins.disable"), ({"only": ["other"]}, "not listed in plugins.only")],
+    [
+        ({"disable": ["acme"]}, "disabled by plugins.disable or -P no:acme"),
+        ({"only": ["other"]}, "not listed in plugins.only"),
+    ],
 )
 def test_a_disabled_plugin_is_never_imported(arguments: dict[str, Any], reason: str) -> None:
     imported: list[str] = []
