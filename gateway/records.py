@@ -97,5 +97,12 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
     correlation_id: str = ""
     causation_id: str = ""
     trace_id: str = ""
+    """From the `traceparent` the event came with; like the next three empty or false without a valid one."""
+    span_id: str = ""
+    """The span of this event on this route: the `traceparent` of every copy names it."""
+    parent_span_id: str = ""
+    """The sender's span."""
+    sampled: bool = False
+    """Whether the sender recorded its span."""
     config: str = ""
     plugins: dict[str, str] = {}

@@ -99,7 +99,7 @@ def copies(
         if len(keys) != len(set(keys)):
             return Failed("transforms", "transform-error", "two parts of a split have the same key")
     block = delivery.header_block
-    passed_on = _passed_on(block) if block else []
+    passed_on = _passed_on(block, ids, delivery.sequence) if block else []
     own = _own_lines(source, hops_of(block) + 1 if block else 1)
     made: list[Copy] = []
     for ordinal, event in enumerate(events):
@@ -109,7 +109,7 @@ def copies(
         unsafe: Failed | None = None
         if event.own_headers:
             try:
-                inherited = _passed_on(_block_from(event.headers))
+                inherited = _passed_on(_block_from(event.headers), ids, delivery.sequence)
             except EventError as error:
                 unsafe = Failed("publish", error.code, error.message)
         for target in route.targets:
@@ -198,7 +198,7 @@ def _head(
     return b"".join((head.encode("utf-8", "surrogateescape"), *made, b"\r\n"))
 
 
-def _passed_on(header_block: bytes) -> list[tuple[bytes, bytes]]:
+def _passed_on(header_block: bytes, ids: MessageIds, sequence: int) -> list[tuple[bytes, bytes]]:
     """The sender's headers that travel on, byte for byte; control headers of server and gateway stay behind."""
     if not header_block:
         return []
@@ -206,14 +206,14 @@ def _passed_on(header_block: bytes) -> list[tuple[bytes, bytes]]:
     for line in lines(header_block):
         name = name_of(line)
         if not name.startswith((b"nats-", b"gateway-")):
-            kept.append((name, (_child_line(line) if name == b"traceparent" else line) + b"\r\n"))
+            kept.append((name, (_child_line(line, ids.span(sequence)) if name == b"traceparent" else line) + b"\r\n"))
     return kept
 
 
-def _child_line(line: bytes) -> bytes:
-    """The sender's trace goes on under a span of ours; what is no traceparent passes untouched."""
+def _child_line(line: bytes, span_id: str) -> bytes:
+    """The sender's trace goes on under the event's own span; what is no traceparent passes untouched."""
     name, _, value = line.partition(b":")
-    child = child_of(value.strip().decode("ascii", "replace"))
+    child = child_of(value.strip().decode("ascii", "replace"), span_id)
     return line if child is None else name + b": " + child.encode()
 
 

@@ -110,16 +110,19 @@ class MessageIds:
     target stream says which event it was.
     """
 
-    __slots__ = ("_prefixes",)
+    __slots__ = ("_prefixes", "_span_key")
 
     DEAD_LETTER = "\0dead-letter"
     """Stands in place of a target name; no config can hold a NUL."""
+    SPAN = "\0span"
+    """Likewise, for the span of an event's way through the route."""
 
     def __init__(self, route: CompiledRoute, created: str) -> None:
         names = [target.name for target in route.targets] + [self.DEAD_LETTER]
         origin = route.origin
         constant = (origin.stream, created, origin.gateway, origin.route)
         self._prefixes = {name: _digest(*constant, name) for name in names}
+        self._span_key = bytes.fromhex(_digest(*constant, self.SPAN))
 
     def copy(self, target: str, sequence: int, ordinal: int, key: str | None) -> str:
         """The id of one copy; keys and ordinals live apart, so that a key "0" is not the first copy."""
@@ -130,6 +133,10 @@ class MessageIds:
     def dead_letter(self, sequence: int) -> str:
         """The id of the one dead letter an event has on this route."""
         return f"{self._prefixes[self.DEAD_LETTER]}.{sequence}"
+
+    def span(self, sequence: int) -> str:
+        """The span id of the event's way through this route: every copy names it, after a redelivery too."""
+        return hashlib.blake2b(sequence.to_bytes(8, "big"), key=self._span_key, digest_size=8).hexdigest()
 
 
 def fingerprint(route: model.Route, settings: dict[str, Any]) -> str:

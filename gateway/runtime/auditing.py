@@ -8,15 +8,16 @@ import logging
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from ..errors import DecodeError
-from ..event import AuditRecord, Event, TargetRecord
+from ..event import AuditRecord, Delivery, Event, TargetRecord
 from ..headers import Headers
 from ..ports import Clock
 from ..routing.outputs import Copy
-from ..routing.route import CompiledAudit, CompiledRoute
+from ..routing.route import CompiledAudit, CompiledRoute, MessageIds
 from ..routing.verdict import backoff
-from ..trace import trace_id_of
+from ..trace import parse
 from .faults import Faults
 from .stats import RouteStats
 from .window import Entry
@@ -50,6 +51,7 @@ class Auditor:
         self._instance = instance
         self._audited = audited
         self._created = ""
+        self._ids = MessageIds(route, "")
         self._required = route.config.audit_mode == "required"
         self._limit = float(route.config.timeout)
         self._queue: list[tuple[Entry | None, AuditRecord]] = []
@@ -58,8 +60,9 @@ class Auditor:
         self._workers = workers
 
     def start(self, created: str) -> None:
-        """Records carry the stream's creation time in their id."""
+        """Records carry the stream's creation time in their id, and in their span's."""
         self._created = created
+        self._ids = MessageIds(self._route, created)
         if self._route.audits and self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._work())
 
@@ -177,14 +180,14 @@ class Auditor:
             attempts=1 if entry.tries is None else entry.tries.failed + 1,
             deliveries=delivery.deliveries,
             seconds=self._clock.monotonic() - entry.received,
-            trace_id=_trace_id(delivery.header_block),
             config=self._route.config_digest,
             plugins=self._route.plugins,
             **_identity(event),
+            **_trace(delivery, self._ids),
         )
 
 
-def _identity(event: Event | None) -> dict[str, str]:
+def _identity(event: Event | None) -> dict[str, Any]:
     """What the event says of itself; nothing when it could not be decoded."""
     if event is None:
         return {}
@@ -212,7 +215,16 @@ def _target_record(copy: Copy) -> TargetRecord:
     )
 
 
-def _trace_id(header_block: bytes) -> str:
-    if not header_block:
-        return ""
-    return trace_id_of(Headers.parse(header_block).get("traceparent", ""))
+def _trace(delivery: Delivery, ids: MessageIds) -> dict[str, Any]:
+    """Where the event stands in its sender's trace; nothing when it came without one."""
+    if not delivery.header_block:
+        return {}
+    parent = parse(Headers.parse(delivery.header_block).get("traceparent", ""))
+    if parent is None:
+        return {}
+    return {
+        "trace_id": parent.trace_id,
+        "span_id": ids.span(delivery.sequence),
+        "parent_span_id": parent.span_id,
+        "sampled": parent.sampled,
+    }

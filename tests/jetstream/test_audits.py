@@ -84,6 +84,30 @@ async def test_every_settled_event_has_one_record_whatever_became_of_it(
     assert published.id.endswith("/1/r")
 
 
+async def test_a_record_names_the_span_that_the_copies_carry(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    """Whoever makes spans of records makes the ones that what is downstream hangs below."""
+    trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    targets = [{"subject": "out.a"}, {"subject": "out.b"}]
+    await run_gateway({"routes": [route(audits=["book"], targets=targets)]}, Book)
+    await js.publish("in.a", b"{}", headers={"traceparent": f"00-{trace}-{parent}-01"})
+    await js.publish("in.a", b"broken", headers={"Traceparent": f"00-{trace}-{parent}-00"})
+    await js.publish("in.a", b"{}", headers={"traceparent": "broken"})
+    await js.publish("in.a", b"{}")
+    await settled(nc)
+    traced, dead, *others = sorted(Book.records, key=lambda record: record.sequence)
+    first, second, *_ = await arrived(nc, "OUT", 6)
+    assert first.headers["traceparent"] == second.headers["traceparent"] == f"00-{trace}-{traced.span_id}-01"
+    assert (traced.trace_id, traced.parent_span_id, traced.sampled) == (trace, parent, True)
+    assert (dead.trace_id, dead.parent_span_id, dead.sampled) == (trace, parent, False)
+    assert len({traced.span_id, dead.span_id, parent}) == 3
+    (letter,) = await arrived(nc, "DLQ", 1)
+    assert letter.headers["Traceparent"] == f"00-{trace}-{parent}-00", "a dead letter is as it came"
+    for record in others:
+        assert (record.trace_id, record.span_id, record.parent_span_id, record.sampled) == ("", "", "", False)
+
+
 @pytest.mark.parametrize("kind", BOOKS)
 @pytest.mark.parametrize("fault", [OSError("disk full"), SystemExit(1)], ids=["raises", "exits"])
 async def test_a_failing_required_audit_holds_the_route_and_heals(

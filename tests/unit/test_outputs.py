@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from gateway import Codec, Encoded
+from gateway import Codec, Encoded, Event
 from gateway.event import Attributes
 from gateway.headers import MAX_BLOCK, Headers
 from gateway.routing.outputs import Copy, hops_of
-from gateway.routing.route import CompiledRoute
-from tests.unit.routes import copies_of, delivery_of, fields_of, route_of, transform
+from gateway.routing.route import CompiledRoute, MessageIds
+from tests.unit.routes import CREATED, copies_of, delivery_of, fields_of, route_of, transform
 
 TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 OWN = [b"Nats-Msg-Id", b"Gateway-Hops", b"Gateway-Correlation-Id", b"Gateway-Causation-Id"]
@@ -167,6 +168,21 @@ def test_the_trace_goes_on_under_a_new_span_and_the_rest_of_it_untouched() -> No
     assert state == b"tracestate: a=b"
     for broken in (b"traceparent: nonsense", b"traceparent: \xff", b"traceparent"):
         assert passed_on(broken) == [broken]
+
+
+def replaced_headers(event: Event) -> Event:
+    return event.replace(headers={**event.headers, "X-New": "1"})
+
+
+@pytest.mark.parametrize("answer", [lambda event: event, replaced_headers, lambda event: [event, event.set("a", 1)]])
+def test_every_copy_of_an_event_carries_the_same_span_after_a_redelivery_too(answer: Callable[[Event], Any]) -> None:
+    """What is downstream hangs below one span: that of the event on this route, whatever became of it on its way."""
+    route = route_of(transform(answer), targets=TWO)
+    made = copies_of(route, delivery_of(b"{}", block_of(b"traceparent: " + TRACE)))
+    made += copies_of(route, delivery_of(b"{}", block_of(b"traceparent: " + TRACE)))
+    parents = {dict(fields_of(copy.header_block))[b"traceparent"] for copy in made}
+    span = MessageIds(route, CREATED).span(7)
+    assert parents == {TRACE.replace(b"b7ad6b7169203331", span.encode())}
 
 
 TWO = "[{subject: a}, {subject: b, codec: msgpack}, {subject: c}]"

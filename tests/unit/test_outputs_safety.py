@@ -152,6 +152,7 @@ def test_a_message_id_is_the_same_for_ever() -> None:
     assert ids.copy("billing.orders", 7, 0, None) == f"{prefix}.7.0"
     assert ids.copy("billing.orders", 7, 0, "k") == f"{prefix}.7.kae7add18d11a4de8b45ae1626a5a5e85"
     assert ids.dead_letter(7) == "c25718e2328cc88360e29e6d37ca404f.7"
+    assert ids.span(7) == "3ffeed95671dedab"
 
 
 def test_a_message_id_differs_by_every_part() -> None:
@@ -167,7 +168,7 @@ def test_a_message_id_differs_by_every_part() -> None:
         for created in (CREATED, CREATED[:-1] + "1Z"):
             ids = MessageIds(route, created)
             for sequence in (1, 11):
-                made.append(ids.dead_letter(sequence))
+                made += [ids.dead_letter(sequence), ids.span(sequence)]
                 for target in ("one", "two", "ne"):
                     made += [ids.copy(target, sequence, 0, key) for key in ("0", "1", "k0", "", "\ud800")]
                     made += [ids.copy(target, sequence, ordinal, None) for ordinal in (0, 1, 10)]

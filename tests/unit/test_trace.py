@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
-from gateway.trace import child_of, trace_id_of
+from gateway.trace import child_of, parse
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
+OURS = "00f067aa0ba902b7"
 VALID = f"00-{TRACE}-{SPAN}-01"
 
 
-def test_a_child_has_the_same_trace_and_flags_under_a_new_span() -> None:
-    first, second = child_of(VALID), child_of(VALID)
-    assert first is not None
-    assert re.fullmatch(rf"00-{TRACE}-[0-9a-f]{{16}}-01", first)
-    assert SPAN not in first
-    assert first != second
-    assert trace_id_of(VALID) == TRACE
+def test_a_child_has_the_same_trace_and_flags_under_our_span() -> None:
+    assert child_of(VALID, OURS) == f"00-{TRACE}-{OURS}-01"
+    assert parse(VALID) == (TRACE, SPAN, "01")
 
 
-def test_an_unsampled_trace_stays_unsampled() -> None:
-    child = child_of(f"00-{TRACE}-{SPAN}-00")
-    assert child is not None
-    assert child.endswith("-00")
+@pytest.mark.parametrize(("flags", "sampled"), [("00", False), ("01", True), ("02", False), ("ff", True)])
+def test_the_sender_decides_whether_a_trace_is_sampled(flags: str, sampled: bool) -> None:
+    """Bits we do not know pass on as they came."""
+    sent = f"00-{TRACE}-{SPAN}-{flags}"
+    parent = parse(sent)
+    assert parent is not None
+    assert parent.sampled is sampled
+    assert child_of(sent, OURS) == f"00-{TRACE}-{OURS}-{flags}"
 
 
 @pytest.mark.parametrize("parent", [f"01-{TRACE}-{SPAN}-01", f"cc-{TRACE}-{SPAN}-01-what-the-future-has"])
 def test_a_later_version_is_continued_as_ours(parent: str) -> None:
-    child = child_of(parent)
-    assert child is not None
-    assert child.startswith(f"00-{TRACE}-")
-    assert len(child) == 55
+    assert child_of(parent, OURS) == f"00-{TRACE}-{OURS}-01"
 
 
 @pytest.mark.parametrize(
@@ -56,5 +52,5 @@ def test_a_later_version_is_continued_as_ours(parent: str) -> None:
     ],
 )
 def test_what_is_not_valid_has_no_child_and_no_trace(parent: str) -> None:
-    assert child_of(parent) is None
-    assert trace_id_of(parent) == ""
+    assert child_of(parent, OURS) is None
+    assert parse(parent) is None
