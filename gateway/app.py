@@ -101,6 +101,11 @@ class Application:
         )
 
     @property
+    def edge(self) -> JetStreamEdge:
+        """The way to the servers."""
+        return self._edge
+
+    @property
     def swept_at(self) -> float:
         """When the routes were last swept, on the loop's clock."""
         return self._gateway.swept_at

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, dataclass_transform
 
 import msgspec
 
@@ -17,8 +17,19 @@ from .event import Attributes, AuditRecord, Drop, Encoded, Event, Outcome, PubAc
 from .headers import Headers
 
 
-class Settings(msgspec.Struct, kw_only=True, frozen=True, rename="kebab", forbid_unknown_fields=True):
-    """Base of component configs: fields are kebab-case in the file, unknown ones are refused."""
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(msgspec.field,))
+class _SettingsMeta(msgspec.StructMeta):
+    """msgspec hands every option of a Struct down but `kw_only`, without which no default may stand before a field."""
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
+        options.setdefault("kw_only", True)
+        return super().__new__(mcs, name, bases, namespace, **options)
+
+
+class Settings(
+    msgspec.Struct, metaclass=_SettingsMeta, kw_only=True, frozen=True, rename="kebab", forbid_unknown_fields=True
+):
+    """Base of component configs: fields are kebab-case in the file and in any order, unknown ones are refused."""
 
 
 class NoSettings(Settings, frozen=True):
@@ -156,8 +167,9 @@ class Component:
         super().__init_subclass__(**kwargs)
         if name:
             cls.name = name
-        if "summary" not in cls.__dict__ and cls.__doc__:
-            cls.summary = cls.__doc__.strip().splitlines()[0]
+        if "summary" not in cls.__dict__:
+            # Not the base's: that says what every filter is.
+            cls.summary = cls.__doc__.strip().partition("\n")[0] if cls.__doc__ else ""
 
     def __init__(self, config: Any, context: Context) -> None:
         self.config = config

@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": "Run a shop, a nats-server and the gateway, and show what happens.",
     "check": "Find what is wrong in configs.",
     "config": "Show the config as it counts.",
+    "plugins": "Show plugins and components, or begin a plugin.",
     "schema": "Print the JSON Schema of configs, for editors.",
 }
 """Each command and its first line of help; the module `gateway.cli.NAME` holds it."""

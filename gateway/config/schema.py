@@ -6,12 +6,7 @@ will be.
 
 from __future__ import annotations
 
-import ast
-import inspect
-import textwrap
 from enum import Enum
-from functools import lru_cache
-from itertools import pairwise
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
@@ -22,7 +17,7 @@ from ..registry import BASES, BUILTIN, Registry
 from ..templates import Template
 from ..values import Duration, Rate, Secret, Size, Subject
 from . import model
-from .effective import as_written
+from .describe import default_of, field_docs
 from .shapes import LISTS, MAPPINGS, fields_of, kinds, members, unwrap
 
 Schema = dict[str, Any]
@@ -140,13 +135,13 @@ class _Writer:
     def _struct_body(self, cls: Any, *, partial: bool) -> Schema:
         known = fields_of(cls) or ()
         own = isinstance(cls, type) and issubclass(cls, model.Model)
-        docs = _docs(cls)
+        docs = field_docs(cls)
         properties: dict[str, Schema] = {}
         for field in known:
             schema = self._type(field.type, partial=partial)
             if own and not field.required and "null" not in kinds(field.type):
                 schema = {"anyOf": [schema, _NULL]}  # null unsets
-            default = _default(cls, field.name)
+            default = default_of(cls, field.name)
             if default is not None:
                 schema = {**schema, "default": default}
             if field.name in docs:
@@ -230,34 +225,3 @@ def _limited(schema: Schema, meta: msgspec.Meta, base: Any) -> Schema:
 def _lengths(meta: msgspec.Meta, unit: str) -> Schema:
     limits = {f"min{unit}": meta.min_length, f"max{unit}": meta.max_length}
     return {name: value for name, value in limits.items() if value is not None}
-
-
-def _default(cls: Any, name: str) -> Any:
-    """A field's default as a config would hold it; None when there is none worth showing."""
-    if not (isinstance(cls, type) and issubclass(cls, msgspec.Struct)):
-        return None
-    field = next(field for field in msgspec.structs.fields(cls) if field.name == name)
-    value = field.default if field.default is not msgspec.NODEFAULT else None
-    if field.default_factory is not msgspec.NODEFAULT:
-        value = field.default_factory()
-    if value is None or value == "" or isinstance(value, Secret):
-        return None
-    written = as_written(value)
-    return None if written == {} else written
-
-
-@lru_cache(maxsize=256)
-def _docs(cls: Any) -> dict[str, str]:
-    """The strings under a class's fields, by field."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
-    except (OSError, TypeError, SyntaxError):
-        return {}
-    body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
-    docs: dict[str, str] = {}
-    for statement, after in pairwise(body):
-        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-            value = after.value if isinstance(after, ast.Expr) else None
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                docs[statement.target.id] = " ".join(value.value.split())
-    return docs

@@ -62,6 +62,7 @@ NEIGHBOURS: dict[tuple[str, str], str] = {
     ("gateway.config", "gateway.registry"): "a step is read as the type its component says",
     ("gateway.daemon", "gateway.app"): "the daemon is the application with signals and a supervisor around it",
     ("gateway.demo", "gateway.app"): "the demo is a user of the daemon it shows",
+    ("gateway.testing", "gateway.app"): "the kit for authors starts real gateways",
 }
 """(importer, imported) of one floor, one way only, and why."""
 
@@ -114,6 +115,7 @@ IO_ALLOWED: dict[tuple[str, str], str] = {}
 LAZY_ALLOWED: dict[str, str] = {
     "gateway.cli": "a command loads only what it runs: `gateway check` must not wait for aiohttp and nats",
     "gateway.registry": "it loads the built-in components by name, as any plugin's",
+    "gateway.testing": "its fixtures load with every run of pytest where the gateway is installed",
 }
 """Packages whose functions may import, and why. Nowhere else is an import hidden in a function."""
 
