@@ -100,9 +100,11 @@ class Parser:
         self.buf = b""
         self._chunks: list[bytes] = []
         self._missing = 0
+        self._resets = 0
 
     def reset(self) -> None:
         """Forget half a message: the connection is a new one."""
+        self._resets += 1
         self.buf = b""
         self._chunks = []
         self._missing = 0
@@ -120,10 +122,15 @@ class Parser:
         elif self.buf:
             data = self.buf + data
         self.buf = b""
+        resets = self._resets
         try:
             position = await self._dispatch(data)
         except (ValueError, IndexError, RecursionError) as error:
             raise ProtocolError from error
+        if resets != self._resets:
+            # Something in it ended the connection, as the goodbye of a server does: the next one owes us no rest.
+            self._missing = 0
+            return
         rest = data[position:]
         if self._missing > 0:
             self._chunks = [rest]

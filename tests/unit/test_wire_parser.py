@@ -199,3 +199,18 @@ def test_a_long_info_of_a_large_cluster_is_taken() -> None:
     sent = f'INFO {{"connect_urls": [{urls}]}}\r\n'.encode()
     [(kind, info)] = fed(sent[at : at + 65_536] for at in range(0, len(sent), 65_536))
     assert (kind, len(info["connect_urls"])) == ("info", 20_000)
+
+
+@pytest.mark.parametrize("half", [b"MSG in.a 1 9\r\nhalf", b"HMSG in.a 1 12 14\r\nNATS", b"MSG in."])
+def test_half_a_message_behind_the_servers_goodbye_is_no_part_of_the_next_connection(half: bytes) -> None:
+    """A server that goes says so between messages: the client moves on while the same read is still being parsed."""
+    recorder = Recorder()
+    parser = parser_of(recorder)
+
+    async def moves(info: dict[str, Any]) -> None:
+        parser.reset()
+
+    recorder._process_info = moves  # type: ignore[method-assign]
+    awaited(parser.parse(b"MSG in.a 1 3\r\none\r\n" + b'INFO {"ldm":true}\r\n' + half))
+    awaited(parser.parse(b"MSG in.a 1 3\r\ntwo\r\n"))
+    assert [told[-1] for told in recorder.told] == [b"one", b"two"]
