@@ -127,6 +127,17 @@ class Connection:
         wire.on_denied = self._note_denial
         tls = self._config.tls
         wire.require_tls = tls is not None and not tls.handshake_first
+        try:
+            await self._open(wire)
+        except BaseException:
+            wire.abandon()
+            raise
+        previous, self.wire = self.wire, wire
+        self.generation += 1
+        del previous
+        self._up()
+
+    async def _open(self, wire: Wire) -> None:
         await wire.connect(
             servers=self._config.servers,
             name=f"nats-event-gateway {self._name}",
@@ -146,10 +157,6 @@ class Connection:
             skip_subject_validation=True,
             **self._credentials(),
         )
-        previous, self.wire = self.wire, wire
-        self.generation += 1
-        del previous
-        self._up()
 
     def _credentials(self) -> dict[str, Any]:
         config = self._config

@@ -47,6 +47,20 @@ class Wire(Client):
             raise Error("the server offers no TLS, and the config asks for it")
         await super()._process_info(info, initial_connection)
 
+    async def _attempt_reconnect(self) -> None:
+        """nats-py's task dies without a word over what it does not foresee, such as half-written credentials."""
+        try:
+            await super()._attempt_reconnect()
+        except Exception as error:  # noqa: BLE001 - whatever it is: closed for good is what its owner mends
+            self._err = error
+            await self._close(Client.CLOSED)
+
+    def abandon(self) -> None:
+        """Let go of a connection half made: nats-py leaves it open over what it does not foresee."""
+        transport: Any = self._transport
+        if transport is not None:
+            transport.close()
+
     async def attach(self, subject: str, sink: Sink) -> int:
         """Subscribe with a sink; survives reconnects like any subscription. Returns its id."""
         subscription = await self.subscribe(subject, cb=_never_called)

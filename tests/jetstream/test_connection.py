@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
+from pathlib import Path
 
 import aiohttp
 import nats.errors
+import nkeys  # type: ignore[import-untyped]
 import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
@@ -180,3 +183,34 @@ async def test_credentials_nobody_can_read_are_said_and_tried_again(
     builder = gateway.app._edge.connection._builder
     assert builder is not None
     assert not builder.done()
+
+
+async def test_credentials_that_are_half_written_at_a_reconnect_are_read_again(
+    nats_server: EmbeddedServer,
+    nc: Client,
+    js: JetStreamContext,
+    run_gateway: RunGateway,
+    route: Route,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """They are rotated by writing the file; nats-py gives up without a word when it finds it half done."""
+    seed = nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER).decode()
+    user = nkeys.from_seed(seed.encode()).public_key.decode()
+    users = f"{{ user: all, password: all }}, {{ nkey: {user} }}"
+    await restart_with(nats_server, nc, f"authorization {{ users: [ {users} ] }}\nno_auth_user: all")
+    whole = "\n".join(
+        f"-----BEGIN {what}-----\n{text}\n------END {what}------\n"
+        for what, text in (("NATS USER JWT", "e30.e30.e30"), ("USER NKEY SEED", seed))
+    )
+    file = tmp_path / "gateway.creds"
+    file.write_text(whole)
+    gateway = await run_gateway({"nats": {"servers": [nats_server.url], "credentials": str(file)}, "routes": [route()]})
+    file.write_text(whole[:60])
+    await nats_server.restart()
+    await eventually(lambda: "closed for good" in caplog.text and "cannot connect" in caplog.text)
+    file.write_text(whole)
+    await gateway.up(timeout=20)
+    await js.publish("in.a", b"1")
+    await arrived(nc, "OUT", 1)
+    await settled(nc)
