@@ -102,6 +102,11 @@ class Source(Protocol):
         ...
 
     @property
+    def heard(self) -> bool:
+        """Whether the consumer gave a sign of life since it was opened."""
+        ...
+
+    @property
     def watched(self) -> bool:
         """Whether we would know by now if the consumer were another one: its acks look the same as ours."""
         ...

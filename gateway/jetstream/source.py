@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from typing import Any
 
 import msgspec
 
@@ -68,6 +69,10 @@ class JetStreamSource:
         self._seen_at = 0.0
         self._closing = False
         self._consumer_sequence = 0
+        self._served = False
+        self._most = 0
+        self._most_size = 0
+        self._expires = EXPIRES
         self.too_large = False
         """The last pull ended because the next message alone is larger than was asked for."""
 
@@ -93,10 +98,18 @@ class JetStreamSource:
         self._refusals = 0
         self._not_before = 0.0
         self._consumer_sequence = 0
+        self._served = False
+        self._heed(consumer["config"])
         self.too_large = False
         self._closing = False
         self._seen_at = time.monotonic()
         return SourceInfo(created=stream["created"], ack_wait=consumer["config"].get("ack_wait", 30e9) / 1e9)
+
+    def _heed(self, limits: dict[str, Any]) -> None:
+        """A durable found may limit what one request asks for; the server refuses the request that asks for more."""
+        self._most = int(limits.get("max_batch") or 0)
+        self._most_size = int(limits.get("max_bytes") or 0)
+        self._expires = min(EXPIRES, (limits.get("max_expires") or EXPIRES * 1e9) / 1e9)
 
     def _check_permissions(self) -> None:
         """Raise RouteFault when the server has said lately that we may not pull, or not settle."""
@@ -126,6 +139,11 @@ class JetStreamSource:
         return self._pulls.size
 
     @property
+    def heard(self) -> bool:
+        """Whether the consumer gave a sign of life since it was opened: a message, or a word about a request."""
+        return self._served or self._consumer_sequence > 0
+
+    @property
     def watched(self) -> bool:
         """A standing pull is told at once when its consumer goes; without one, a look at the stream counts briefly."""
         return self._pulls.events > 0 or self._closing or time.monotonic() - self._seen_at < TRUST
@@ -142,12 +160,14 @@ class JetStreamSource:
             share = ON_THE_WAY // max(1, self._connection.readers)
             if self._pulls.size > share // 2:
                 return False
-            size = min(size, share - self._pulls.size)
-        request = {"batch": events, "expires": int(EXPIRES * 1e9), "idle_heartbeat": int(HEARTBEAT * 1e9)}
+            size = min(size, share - self._pulls.size, self._most_size or size)
+        events = min(events, self._most or events)
+        heartbeat = min(HEARTBEAT, self._expires / 2)
+        request = {"batch": events, "expires": int(self._expires * 1e9), "idle_heartbeat": int(heartbeat * 1e9)}
         if size is not None:
             request["max_bytes"] = size
         body = msgspec.json.encode(request)
-        number = self._pulls.asked(events, size or 0, now + EXPIRES)
+        number = self._pulls.asked(events, size or 0, now + self._expires)
         command = f"PUB {self._next} {self._inbox}.{number} {len(body)}\r\n".encode() + body + b"\r\n"
         if not self._connection.wire.write(command):
             self._pulls.clear()
@@ -247,6 +267,7 @@ class JetStreamSource:
         """A word of the server about a request: alive, over, or refused."""
         code, text, headers = status_of(header_block)
         if code == 100:
+            self._served = True
             return
         number = subject.rpartition(".")[2]
         undelivered = headers.get("Nats-Pending-Messages", "")
@@ -254,8 +275,10 @@ class JetStreamSource:
         untouched = self._pulls.ended(int(number) if number.isdigit() else 0, left)
         lower = text.lower()
         if code in (404, 408) or (code == 409 and "batch completed" in lower):
+            self._served = True
             self._ask_again()
-        elif code == 409 and "maxbytes" in lower:
+        elif code == 409 and "size exceeds maxbytes" in lower:
+            self._served = True
             self.too_large = untouched
             self._ask_again()
         elif code == 409 and ("consumer deleted" in lower or "consumer is push based" in lower):

@@ -22,6 +22,8 @@ from .worker import Workers
 
 log = logging.getLogger("gateway.route")
 
+UNHEARD = "source"
+"""The fault of a source that is open and silent; its first sign of life clears it."""
 MIN_SHARE = 64 << 10
 """Bytes a pull request asks for at least, as long as the window has room for them."""
 
@@ -196,6 +198,8 @@ class Lane:
             if entry.due <= now and self._ready:
                 self._due(entry, now)
         if self._ready:
+            if self._source.heard:
+                self.faults.clear(UNHEARD)
             self._sender.sweep(now)
             self._work_off()
             self._source.check(now)

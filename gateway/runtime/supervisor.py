@@ -13,7 +13,7 @@ from ..errors import RouteFault
 from ..plugin import RouteInfo
 from ..ports import Clock, Publisher, Source
 from ..routing.route import CompiledRoute
-from .lane import Lane
+from .lane import UNHEARD, Lane
 from .opening import RouteComponents
 from .stats import RouteState, RouteStats
 
@@ -21,6 +21,9 @@ log = logging.getLogger("gateway.route")
 
 MAX_PAUSE = 30.0
 """Seconds between two tries to start a route, at most."""
+
+UNSERVED = frozenset({"pull-refused", "consumer-unavailable", "source-silent"})
+"""Losses of a source that, before it gave any sign of life, are no bad moment of the consumer but its way."""
 
 
 class RouteLife(Protocol):
@@ -111,7 +114,7 @@ class Supervisor:
             log.debug("no backlog: %s", fault, extra={"event": "source.no-backlog", "route": self.route.name})
 
     async def _run(self) -> None:
-        failures = 0
+        failures = unserved = 0
         while True:
             self._wake.clear()
             try:
@@ -139,6 +142,12 @@ class Supervisor:
                     text or "connection",
                     extra={"event": "source.lost", "route": self.route.name, "code": code},
                 )
+                # Opening it again has worked before and was no use: the route must not look as if it were up, nor ask
+                # for ever without a pause.
+                unserved = unserved + 1 if code in UNSERVED and not self._source.heard else 0
+                if unserved:
+                    self.lane.faults.set(UNHEARD, code, text)
+                    await self._pause(unserved)
 
     async def _open(self) -> None:
         """Everything the route needs, then the lane; raises RouteFault."""

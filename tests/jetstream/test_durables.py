@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -88,6 +89,40 @@ async def test_a_durable_without_an_owner_is_used_as_found(
     config = (await consumer_state(nc, "IN", "gateway-r"))["config"]
     assert config["max_ack_pending"] == 7
     assert "gateway" not in config.get("metadata", {})
+
+
+@pytest.mark.parametrize("limit", [{"max_batch": 10}, {"max_expires": 2_000_000_000}, {"max_bytes": 1024}])
+async def test_the_limits_of_a_durable_found_are_kept(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, limit: dict[str, int]
+) -> None:
+    """The server refuses a request over them, every time."""
+    await make_consumer(nc, max_ack_pending=1000, **limit)
+    gateway = await run_gateway({"routes": [route()]})
+    for number in range(50):
+        await js.publish("in.a", b"%d" % number)
+    await js.publish("in.a", json.dumps("x" * 3000).encode())
+    await arrived(nc, "OUT", 51)
+    await settled(nc)
+    assert gateway.stats().redeliveries == 0
+
+
+async def test_a_durable_that_refuses_every_request_takes_its_route_down_and_is_not_asked_without_end(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One for pinned clients, say: opening it works, asking it does not, and a route that hears nothing is not up."""
+    await make_consumer(nc, priority_groups=["g"], priority_policy="pinned_client", priority_timeout=5_000_000_000)
+    gateway = await run_gateway({"routes": [route()]}, wait=False)
+    stats = await gateway.down("pull-refused")
+    assert "Priority Group missing" in stats.reason
+    caplog.clear()
+    began = time.monotonic()
+    await eventually(lambda: time.monotonic() - began > 2.5)
+    assert stats.state == "down"
+    assert sum("source lost" in record.message for record in caplog.records) <= 4
+    await api(nc, "CONSUMER.DELETE.IN.gateway-r")
+    await gateway.up(timeout=20)
+    await js.publish("in.a", b"1")
+    await arrived(nc, "OUT", 1)
 
 
 async def test_a_consumer_that_is_no_pull_consumer_with_explicit_acks_is_refused(
