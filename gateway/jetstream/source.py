@@ -34,8 +34,10 @@ SILENCE = 3 * HEARTBEAT
 """Seconds without any sign after which the requests are taken for dead."""
 ON_THE_WAY = 32 << 20
 """Bytes asked for and not yet come, over all routes of one connection: the server ends one that is 64 MiB behind."""
-BACKOFF = (0.1, 0.25, 0.5, 1.0, 2.0)
-"""Seconds before asking again after 1, 2, ... refusals in a row: a consumer without a leader refuses at once."""
+BACKOFF = (0.1, 0.25, 0.5, 0.75)
+"""Seconds before asking again after 1, 2, ... refusals in a row: a consumer without a leader refuses at once. Below
+TRUST, after which it is looked at anyway.
+"""
 TRUST = 1.0
 """Seconds after a sign of the consumer in which it is taken to be the same one. A stream made anew counts from 1 again,
 and an ack meant for the old event 1 would settle the new one, unseen.

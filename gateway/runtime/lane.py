@@ -170,7 +170,7 @@ class Lane:
         self.lost.set()
 
     def _verify(self) -> None:
-        """Before an event is settled after a long hold: is it still the stream it came from?"""
+        """Before an event is settled, or asked for, after a long hold: is it still the stream we know?"""
         if not self.lost.is_set():
             self.source_lost("source-unwatched", "nothing was asked of the consumer for a while")
 
@@ -225,6 +225,11 @@ class Lane:
         if self._bucket is not None:
             room = min(room, self._bucket.burst - source.wanted - len(self._waiting))
         if room < 1:
+            return
+        if not source.watched:
+            # Nobody would have told us that the stream is another one by now, which would serve this request all the
+            # same.
+            self._verify()
             return
         if source.too_large:
             # The next message is larger than what was asked for: it comes alone, into an empty window.
