@@ -170,8 +170,11 @@ class Lane:
         self.lost.set()
 
     def _verify(self) -> None:
-        """Before an event is settled, or asked for, after a long hold: is it still the stream we know?"""
-        if not self.lost.is_set():
+        """Before an event is settled, or asked for, after a long hold: is it still the stream we know?
+
+        Whoever comes while that is looked at has the same answer.
+        """
+        if self._ready:
             self.source_lost("source-unwatched", "nothing was asked of the consumer for a while")
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import ClassVar
 
@@ -15,7 +16,7 @@ from gateway.jetstream.server import EmbeddedServer
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, in_flight, settled
 from tests.support.eventually import eventually
-from tests.support.servers import restart_with
+from tests.support.servers import gateway_url, permissions, restart_with
 
 pytestmark = pytest.mark.usefixtures("streams")
 
@@ -114,3 +115,46 @@ async def test_a_backlog_is_worked_off_quickly_through_a_small_window(
     messages = await arrived(nc, "OUT", 2_000, timeout=20)
     assert [message.json for message in messages] == list(range(2_000)), "one at a time keeps the order"
     await settled(nc)
+
+
+class Doors(Filter, name="doors"):
+    """Each event waits for its own door, named by its body."""
+
+    doors: ClassVar[dict[str, asyncio.Event]]
+
+    def prepare(self) -> None:
+        Doors.doors = {}
+
+    async def accepts(self, event: Event) -> bool:
+        await self.doors.setdefault(event.body, asyncio.Event()).wait()
+        return True
+
+
+async def test_events_that_end_while_their_stream_is_looked_at_do_not_take_the_route_down(
+    nats_server: EmbeddedServer,
+    nc: Client,
+    js: JetStreamContext,
+    run_gateway: RunGateway,
+    route: Route,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """After a long hold the first one has the source looked at; the next ones wait for what that finds."""
+    monkeypatch.setattr("gateway.jetstream.api.TIMEOUT", 0.4)
+    # Each look takes two time-outs: nobody tells us which streams take a subject.
+    await restart_with(nats_server, nc, permissions('publish: { deny: ["$JS.API.STREAM.NAMES"] }'))
+    fields = {"filters": ["doors"], "timeout": "1m", "max-in-flight": 2, "source": {"ack-wait": "30s"}}
+    url = gateway_url(nats_server)
+    gateway = await run_gateway({"nats": {"servers": [url]}, "routes": [route(**fields)]}, Doors)
+    for name in ("first", "second"):
+        await js.publish("in.a", f'"{name}"'.encode())
+    await eventually(lambda: len(Doors.doors) == 2 and not gateway.lane()._source.watched)
+    caplog.set_level(logging.DEBUG, "gateway.route")
+    Doors.doors["first"].set()
+    await arrived(nc, "OUT", 1)
+    assert await in_flight(nc) == 2, "it is being looked at"
+    Doors.doors["second"].set()
+    await arrived(nc, "OUT", 2)
+    await settled(nc, timeout=3)
+    await eventually(lambda: gateway.stats().up)
+    assert not [record for record in caplog.records if getattr(record, "event", "") in ("route.down", "route.up")]
