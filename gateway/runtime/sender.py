@@ -223,8 +223,10 @@ class Sender:
         self._hold(entry, copy, answer, route_fault=holding is Holding.HOLD_ROUTE)
 
     def _refuse(self, entry: Entry, copy: Copy, code: str, text: str) -> None:
-        """The copy can never be stored."""
-        self._circuit(copy).release(copy, self._now())
+        """The copy can never be stored; a late word of it may find it waiting for its target."""
+        circuit = self._circuit(copy)
+        circuit.held.pop(copy, None)
+        circuit.release(copy, self._now())
         self._give_up(entry, copy, code, text)
 
     def _give_up(self, entry: Entry, copy: Copy, code: str, text: str) -> None:

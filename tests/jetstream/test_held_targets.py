@@ -177,3 +177,44 @@ async def test_a_second_subscriber_who_answers_first_does_not_settle_a_copy(
     await settled(nc)
     await eventually(lambda: gateway.stats().ignored_answers == 20)
     assert len(await read_stream(nc, "OUT")) == 20
+
+
+@pytest.mark.usefixtures("full")
+async def test_a_held_copy_that_is_refused_late_holds_up_nobody(
+    nc: Client,
+    js: JetStreamContext,
+    run_gateway: RunGateway,
+    route: Route,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A slow stream's no comes when the copy waits for its next turn already: it must not be tried, nor waited for."""
+    monkeypatch.setattr("gateway.runtime.sender.ANSWER_WAIT", 0.5)
+    await make_room(nc, 1)
+    seen: list[bytes] = []
+
+    async def stream(message: Any) -> None:
+        """Silent to the first one until it is held, then it is too large; everybody else is stored."""
+        seen.append(message.data)
+        if message.data == b'"large"':
+            await eventually(lambda: circuit.held)
+            await message.respond(b'{"error":{"code":400,"err_code":10054,"description":"message size exceeds"}}')
+        else:
+            await message.respond(b'{"stream":"SLOW","seq":%d}' % len(seen))
+
+    await nc.subscribe("slow.*", cb=stream)
+    await nc.flush()
+    targets = [{"subject": "slow.{$subject.1}", "name": "slow"}, TO_FULL]
+    gateway = await run_gateway({"routes": [route(targets=targets, retry={"initial": "1s"}, **{"max-in-flight": 2})]})
+    circuit = gateway.lane()._sender.circuits["slow"]
+    await js.publish("in.a", b'"large"')
+    await eventually(
+        lambda: any(copy.code for entry in gateway.lane().window.entries.values() for copy in entry.copies)
+    )
+    assert circuit.open, "it waited when the answer came"
+    await eventually(lambda: not circuit.open, what="the circuit closes: nobody waits")
+    await make_room(nc, 4)
+    await js.publish("in.a", b'"small"')
+    await eventually(lambda: seen[-1] == b'"small"')
+    assert seen.count(b'"large"') == 1
+    await settled(nc)
+    assert [letter.headers["Gateway-Error-Code"] for letter in await arrived(nc, "DLQ", 1)] == ["too-large"]
