@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -218,3 +219,32 @@ async def test_a_held_copy_that_is_refused_late_holds_up_nobody(
     assert seen.count(b'"large"') == 1
     await settled(nc)
     assert [letter.headers["Gateway-Error-Code"] for letter in await arrived(nc, "DLQ", 1)] == ["too-large"]
+
+
+async def test_nothing_is_remembered_of_copies_that_have_their_fate(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A publish that was never answered is forgotten with its copy, stored or refused by a later one: each would stay
+    for as long as the daemon runs.
+    """
+    monkeypatch.setattr("gateway.runtime.sender.ANSWER_WAIT", 0.3)
+    seen: Counter[bytes] = Counter()
+
+    async def stream(message: Any) -> None:
+        """Silent at each one's first time; then every other one is stored, the rest is too large."""
+        seen[message.data] += 1
+        if seen[message.data] > 1:
+            stored = int(message.data) % 2
+            error = b'{"error":{"code":400,"err_code":10054,"description":"message size exceeds"}}'
+            await message.respond(b'{"stream":"SLOW","seq":1}' if stored else error)
+
+    await nc.subscribe("slow.*", cb=stream)
+    await nc.flush()
+    gateway = await run_gateway({"routes": [route(targets=[{"subject": "slow.{$subject.1}", "name": "slow"}])]})
+    for number in range(20):
+        await js.publish("in.a", b"%d" % number)
+    await settled(nc, timeout=20)
+    await arrived(nc, "DLQ", 10)
+    assert min(seen.values()) >= 2
+    sender = gateway.lane()._sender
+    assert (sender._pending, sender._lookups, sender.circuits["slow"].held) == ({}, {}, {})
