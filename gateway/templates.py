@@ -90,7 +90,7 @@ class Template:
         if text is MISSING:
             return None
         if not value_is_safe(text):
-            raise UnsafeValue("unsafe-header", f"the value for {self.text!r} holds a line end or NUL")
+            raise UnsafeValue("unsafe-header", f"a value made of {self._names()} holds a line end or NUL")
         return str(text)
 
     def subject(self, event: Readable) -> str:
@@ -100,10 +100,15 @@ class Template:
         texts = [part if isinstance(part, str) else _token(part, event) for part in self.parts]
         subject = "".join(texts)
         if first_token_is_reserved(subject) and not (isinstance(self.parts[0], str) and self.parts[0]):
-            raise UnsafeValue("unsafe-subject", f"{self.text!r} would begin with $ or _, which is the server's own")
+            fault = f"a subject made of {self._names()} would begin with $ or _, which is the server's own"
+            raise UnsafeValue("unsafe-subject", fault)
         if len(subject) > MAX_SUBJECT // 4 and len(subject.encode()) > MAX_SUBJECT:
-            raise UnsafeValue("unsafe-subject", f"{self.text!r} would be over {MAX_SUBJECT} bytes")
+            raise UnsafeValue("unsafe-subject", f"a subject made of {self._names()} would be over {MAX_SUBJECT} bytes")
         return subject
+
+    def _names(self) -> str:
+        """The placeholders, for an error text; the literal parts may hold what an expansion put there."""
+        return " ".join(f"{{{placeholder.path}}}" for placeholder in self.placeholders())
 
     def __repr__(self) -> str:
         return f"Template({self.text!r})"

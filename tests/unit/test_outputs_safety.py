@@ -114,7 +114,7 @@ def test_a_target_s_header_of_text_that_has_no_bytes_is_unsafe() -> None:
     targets = '[{subject: x, headers: {X: "{$subject}"}}]'
     route = route_of(transform(lambda event: event.replace(subject="\ud800")), targets=targets)
     [copy] = copies_of(route, delivery_of(b"{}"))
-    assert (copy.code, "'{$subject}'" in copy.fault) == ("unsafe-header", True)
+    assert (copy.code, "{$subject}" in copy.fault) == ("unsafe-header", True)
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,18 @@ def test_a_header_value_cannot_begin_another_header(value: str) -> None:
     assert value not in caught.value.message
 
 
+@pytest.mark.parametrize("text", ["Bearer hunter2 {v}", "{v}{v|or:hunter2}"])
+def test_a_refusal_shows_nothing_a_template_says_literally(text: str) -> None:
+    """Literals and defaults may come out of an expansion, and the message reaches logs and dead letters."""
+    with pytest.raises(UnsafeValue) as header:
+        Template(text).header(make_event({"v": "\r"}))
+    with pytest.raises(UnsafeValue) as long:
+        Template(text.replace(" ", ".") + "{v}{v}{v}").subject(make_event({"v": "x" * 1024}))
+    for caught in (header, long):
+        assert "hunter2" not in caught.value.message
+        assert "{v}" in caught.value.message
+
+
 SUBJECTS = [
     "{v}",
     "a.{v}",
