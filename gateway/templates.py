@@ -111,7 +111,8 @@ class Template:
         return " ".join(f"{{{placeholder.path}}}" for placeholder in self.placeholders())
 
     def __repr__(self) -> str:
-        return f"Template({self.text!r})"
+        """The placeholders only, as in an error text."""
+        return f"<Template of {self._names() or 'text'}>"
 
     def __str__(self) -> str:
         return self.text

@@ -20,6 +20,10 @@ from .tree import Node
 class Model(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
     """Base of every mapping in the file."""
 
+    def __repr__(self) -> str:
+        """No value: any of them may come out of an expansion, and a server's URL holds its password."""
+        return f"<{type(self).__name__}>"
+
 
 class Tls(Model, frozen=True):
     """TLS to the server; any part of it set means TLS, and there is no way back to plaintext."""
@@ -124,6 +128,10 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """The place of the config in the file, for problems found later."""
     path: tuple[str | int, ...]
     """The same as a config path: `("routes", 0, "filters", 1, "pattern")`."""
+
+    def __repr__(self) -> str:
+        """The name, and not the config, which may hold what an expansion put there."""
+        return f"<Step {self.component}>"
 
 
 CodecStep = Annotated[Step, Meta(extra={"component": "codec"})]

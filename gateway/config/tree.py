@@ -32,7 +32,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScalarNode:
-    """A single value. Its repr shows no value that came out of an expansion."""
+    """A single value. Its repr does not show it."""
 
     file: str
     line: int
@@ -62,9 +62,8 @@ class ScalarNode:
         return self.value
 
     def __repr__(self) -> str:
-        """Show the place, and the value unless it may be a secret."""
-        value = "***" if self.tainted else repr(self.value)
-        return f"ScalarNode({self.file}:{self.line}:{self.column}, {value})"
+        """Show the place and the kind; a value may be a secret although it stands there in so many words."""
+        return f"ScalarNode({self.file}:{self.line}:{self.column}, {self.kind})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import msgspec
@@ -158,9 +159,14 @@ def _flat(value: Any) -> str:
         return "{" + ",".join(f"{key!r}:{_flat(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(_flat(inner) for inner in value) + "]"
+    if isinstance(value, (set, frozenset)):
+        return "(" + ",".join(sorted(_flat(inner) for inner in value)) + ")"
+    if is_dataclass(value) and not isinstance(value, type):
+        return "{" + ",".join(f"{field.name}:{_flat(getattr(value, field.name))}" for field in fields(value)) + "}"
     if isinstance(value, Secret):
         return _digest(value.reveal())
-    return repr(value)
+    # Neither shows its text in its repr.
+    return f"template {value.text!r}" if isinstance(value, Template) else repr(value)
 
 
 def _digest(*parts: str) -> str:

@@ -156,6 +156,21 @@ def test_secrets_stay_secrets(registry: Registry) -> None:
     assert "hunter2" not in repr(found)
 
 
+def test_no_repr_shows_a_secret_that_stands_in_the_file(registry: Registry) -> None:
+    loaded = examine_text("nats: {user: me, password: hunter2}\n" + ROUTE, registry=registry)
+    assert loaded.config is not None
+    assert "hunter2" not in repr(loaded)
+
+
+def test_no_repr_shows_what_an_expansion_put_into_a_route(registry: Registry) -> None:
+    """Headers, steps and descriptions may hold a secret as well as a password field."""
+    text = ROUTE.replace("billing.orders}", "billing.orders, headers: {X: 'Bearer ${PW}'}}")
+    steps = "    description: '${PW}'\n    transforms: [set: {a: '${PW}'}]\n    filters: [meta: {$type: ['${PW}']}]\n"
+    found = config(text + steps, registry)
+    [route] = found.routes
+    assert "hunter2" not in repr(found) + repr(route) + repr(route.transforms) + repr(route.targets[0].headers)
+
+
 TARGET = "    targets: [{subject: billing.orders}]\n"
 SOURCE = "    source: {stream: ORDERS, subjects: [orders.>]}\n"
 SECOND = "  - name: two\n    source: {stream: OTHER, subjects: [x]}\n    targets: [{subject: y}]\n"

@@ -20,6 +20,14 @@ def test_the_effective_config_hides_it(url: str) -> None:
     assert "***@h" in shown
 
 
+@pytest.mark.parametrize("url", ["nats://user:hunter2@h:4222", "nats://hunter2@h", "${URL}"])
+def test_no_repr_shows_it(url: str) -> None:
+    """A config ends in a traceback or a debugger's output sooner or later."""
+    loaded = examine_text(f"nats: {{servers: ['{url}']}}\n{ROUTE}", env={"URL": "nats://user:hunter2@h"})
+    assert loaded.config is not None, loaded.problems
+    assert "hunter2" not in repr(loaded) + repr(loaded.config.nats)
+
+
 def test_a_slash_in_a_password_is_refused_without_showing_it() -> None:
     """It ends the host for every parser of URLs; percent-encoded it would not."""
     loaded = examine_text(f"nats: {{servers: ['nats://user:12/hunter2@h']}}\n{ROUTE}")
