@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import cast
 
 from ..config import model
-from ..config.tree import find, find_key, write_path
+from ..config.tree import ScalarNode, find, find_key, write_path
 from ..errors import ConfigProblem, PatternError
 from ..event import Origin
 from ..plugin import Audit, Codec, Component, Context, Filter, NoSettings, Transform
@@ -19,7 +19,7 @@ from ..registry import BUILTIN, Registry
 from ..subjects import safe_token
 from ..templates import Template
 from .offline import offline_contexts
-from .route import CompiledAudit, CompiledRoute, CompiledTarget, HeaderRule, Step, fingerprint
+from .route import CompiledAudit, CompiledRoute, CompiledTarget, HeaderRule, Step, fingerprint, fingerprint_of
 from .sharing import SharedComponents
 
 ContextFactory = Callable[[str, str], Context]
@@ -28,6 +28,8 @@ ContextFactory = Callable[[str, str], Context]
 DEFAULT_CODEC = "json"
 
 
+NO_NODE = ScalarNode("", 1, 1, None, "", quoted=False)
+"""Where a codec stands that nobody wrote."""
 NO_CODEC = Codec(NoSettings(), None)  # type: ignore[arg-type]
 """Stands in where a plugin's codec is missing: its route has a fault and never runs."""
 
@@ -77,7 +79,7 @@ class _RouteCompiler:
         self.components: list[Component] = []
         self.plugins: dict[str, str] = {}
         self.faults: list[tuple[str, str]] = []
-        self.codecs: dict[str, Codec] = {}
+        self.codecs: dict[tuple[type[Component] | None, str], Codec] = {}
 
     def compile(self) -> CompiledRoute | None:
         """The route, or None when it has problems. A route that lacks a plugin compiles to one that stays down."""
@@ -178,26 +180,19 @@ class _RouteCompiler:
 
     def _codec(self, step: model.Step | None) -> Codec | None:
         """The codec of a route or target; equal ones are one instance, so that bytes can pass through."""
-        name = DEFAULT_CODEC if step is None else step.component
-        key = f"{name}:{None if step is None else step.config!r}"
+        # A route that names none has the built-in one, whatever plugins offer under its name.
+        found = self.registry.find("codec", f"{BUILTIN}/{DEFAULT_CODEC}" if step is None else step.component)
+        if step is None:
+            assert found.component is not None, "the default codec is built in"
+            config = found.component.Config()
+            step = model.Step(component=f"{BUILTIN}/{DEFAULT_CODEC}", config=config, node=NO_NODE, path=())
+        key = (found.component, fingerprint_of(step.config))
         if key not in self.codecs:
-            component = self._default_codec() if step is None else self._component("codec", step)
+            component = self._component("codec", step)
             if not isinstance(component, Codec):
                 return None
             self.codecs[key] = component
         return self.codecs[key]
-
-    def _default_codec(self) -> Component:
-        """The codec of a route that names none: the built-in one, whatever plugins offer under its name."""
-        found = self.registry.find("codec", f"{BUILTIN}/{DEFAULT_CODEC}")
-        component_class = found.component
-        assert component_class is not None, "the default codec is built in"
-        component: Component = component_class(
-            component_class.Config(), self.make_context(found.plugin, self.route.name)
-        )
-        component.prepare()
-        self.components.append(component)
-        return component
 
     def _component(self, kind: str, step: model.Step) -> Component | None:
         """Make and prepare one component; what it refuses becomes a problem at its place in the file."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway import Codec, Encoded, Event
+from gateway import Codec, Encoded, Event, Secret, Settings
 from gateway.event import Attributes
 from gateway.headers import MAX_BLOCK, Headers
 from gateway.routing.outputs import Copy, hops_of
@@ -235,3 +235,39 @@ def test_a_header_block_has_a_limit_of_its_own() -> None:
     assert (len(fits.header_block), fits.open) == (MAX_BLOCK, True)
     refused = one_copy(route_of(), block=block_of(b"X: " + b"x" * (room + 1)))
     assert (refused.code, refused.fault) == ("too-large", "65536 bytes of headers, the server takes 65535")
+
+
+SPACED = b'{ "id": "e-1" }'
+
+
+@pytest.mark.parametrize(
+    ("route", "target"),
+    [("", "json"), ("json", "builtin/json"), ("", "{json: {}}"), ("{json: {id: id}}", "json"), ("raw", "builtin/raw")],
+)
+def test_bytes_pass_through_however_the_same_codec_is_written(route: str, target: str) -> None:
+    """A name, a plugin's name before it, settings that say the default: one codec, so nothing is written anew."""
+    made = route_of(targets=f"[{{subject: x, codec: {target}}}]", more=f"codec: {route}" if route else "")
+    assert one_copy(made, SPACED).data == SPACED
+
+
+def test_codecs_that_differ_in_a_secret_are_two() -> None:
+    """Secrets look alike when shown; what one key locked must not be taken for locked with another."""
+
+    class Locked(Codec, name="locked"):
+        class Config(Settings):
+            key: Secret
+
+        config: Config
+
+        def decode(self, data: bytes, headers: Headers, subject: str) -> Any:
+            return {}
+
+        def encode(self, body: Any, headers: Headers) -> Encoded:
+            return Encoded(self.config.key.reveal().encode())
+
+        def attributes(self, body: Any, headers: Headers) -> Attributes:
+            return Attributes()
+
+    targets = "[{subject: x, codec: {locked: {key: two}}}, {subject: y, codec: {locked: {key: three}}}]"
+    made = route_of(codecs=[Locked], targets=targets, more="codec: {locked: {key: one}}")
+    assert [copy.data for copy in copies_of(made, delivery_of(b"one"))] == [b"two", b"three"]
