@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ..values import Secret
-from .effective import as_written
+from .effective import as_written, default_of
 from .shapes import fields_of, words
 
 
@@ -38,7 +38,7 @@ def describe(config: Any) -> list[FieldInfo]:
             key=field.key,
             takes=words(field.type),
             required=field.required,
-            default=default_of(config, field.name),
+            default=shown_default(config, field.name),
             text=docs.get(field.name, ""),
         )
         for field in fields_of(config) or ()
@@ -50,14 +50,11 @@ def takes(config: Any) -> str:
     return words(config)
 
 
-def default_of(cls: Any, name: str) -> Any:
+def shown_default(cls: Any, name: str) -> Any:
     """A field's default as a config would hold it; None when there is none worth showing."""
     if not (isinstance(cls, type) and issubclass(cls, msgspec.Struct)):
         return None
-    field = next(field for field in msgspec.structs.fields(cls) if field.name == name)
-    value = field.default if field.default is not msgspec.NODEFAULT else None
-    if field.default_factory is not msgspec.NODEFAULT:
-        value = field.default_factory()
+    value = default_of(cls, name)
     if value is None or value is msgspec.UNSET or value == "" or isinstance(value, Secret):
         return None
     written = as_written(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from decimal import Decimal
 from typing import Any
@@ -28,7 +29,7 @@ def effective(loaded: Loaded) -> dict[str, Any]:
     assert loaded.config is not None, "a config with errors has no effect"
     written: dict[str, Any] = as_written(loaded.config, loaded.effective_root)
     _mask_derived(written, loaded.effective_root)
-    written["http"] = written.get("http", "off")
+    written["http"] = written["http"] or "off"
     for route in written["routes"]:
         route.setdefault("codec", "json")
     ordered = {field.key: written[field.key] for field in fields_of(model.Config) or () if field.key in written}
@@ -97,11 +98,18 @@ def as_written(value: Any, node: Node | None = None) -> Any:
         return _step(value)
     known = fields_of(_class(value))
     if known is not None:
-        pairs = ((field.key, getattr(value, field.name), _below(node, field.key)) for field in known)
-        written = {key: as_written(inner, below) for key, inner, below in pairs if inner is not None}
-        return {key: inner for key, inner in written.items() if inner not in ("", [], {})}
+        written = {}
+        for field in known:
+            inner = getattr(value, field.name)
+            made = as_written(inner, _below(node, field.key))
+            # Nothing to see, unless a default would take its place when the config is read again.
+            if inner is not msgspec.UNSET and (
+                made not in (None, "", [], {}) or inner != default_of(value, field.name)
+            ):
+                written[field.key] = made
+        return written
     if isinstance(value, dict):
-        return {str(key): as_written(inner, _below(node, str(key))) for key, inner in value.items()}
+        return {_literal(str(key)): as_written(inner, _below(node, str(key))) for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         if isinstance(node, SequenceNode) and len(node.items) == len(value) and not isinstance(value, set | frozenset):
             return [as_written(inner, below) for inner, below in zip(value, node.items, strict=True)]
@@ -111,14 +119,27 @@ def as_written(value: Any, node: Node | None = None) -> Any:
     return _scalar(value)
 
 
+def default_of(structure: Any, name: str) -> Any:
+    """What a field of a Struct or dataclass is when nobody sets it; UNSET without a default."""
+    if dataclasses.is_dataclass(structure):
+        plain = next(field for field in dataclasses.fields(structure) if field.name == name)
+        if plain.default_factory is not dataclasses.MISSING:
+            return plain.default_factory()
+        return msgspec.UNSET if plain.default is dataclasses.MISSING else plain.default
+    field = next(field for field in msgspec.structs.fields(structure) if field.name == name)
+    if field.default_factory is not msgspec.NODEFAULT:
+        return field.default_factory()
+    return msgspec.UNSET if field.default is msgspec.NODEFAULT else field.default
+
+
 def _scalar(value: Any) -> Any:
     if isinstance(value, Rate):
-        return f"{Decimal(repr(float(value))):f}/s"
+        return f"{Decimal(repr(float(value))):f}".removesuffix(".0") + "/s"
     if isinstance(value, Duration | Size | Path | Template):
         return _literal(str(value))
     if isinstance(value, str):
         return _literal(_PASSWORD.sub(_without_password, str(value)))
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or value is msgspec.UNSET or isinstance(value, bool | int | float):
         return value
     return as_written(msgspec.to_builtins(value, enc_hook=str), None)
 

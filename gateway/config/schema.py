@@ -17,7 +17,7 @@ from ..registry import BASES, BUILTIN, Registry
 from ..templates import Template
 from ..values import Duration, Rate, Secret, Size, Subject
 from . import model
-from .describe import default_of, field_docs
+from .describe import field_docs, shown_default
 from .shapes import LISTS, MAPPINGS, fields_of, kinds, members, unwrap
 
 Schema = dict[str, Any]
@@ -141,7 +141,7 @@ class _Writer:
             schema = self._type(field.type, partial=partial)
             if own and not field.required and "null" not in kinds(field.type):
                 schema = {"anyOf": [schema, _NULL]}  # null unsets
-            default = default_of(cls, field.name)
+            default = shown_default(cls, field.name)
             if default is not None:
                 schema = {**schema, "default": default}
             if field.name in docs:

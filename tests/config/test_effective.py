@@ -135,3 +135,35 @@ def test_text_that_yaml_could_read_as_something_else_stays_text(registry: Regist
     again = loaded(effective_yaml(loaded(text, registry)), registry)
     assert again.config is not None
     assert again.config.routes[0].filters[0].config["a"] == ["1", "on", "2026-01-01", "null", "1e3", "0o7"]
+
+
+def test_a_null_that_says_something_is_shown(registry: Registry) -> None:
+    """Left out, a null would become the field's default again: here, another id and no default at all."""
+    text = ROUTE + "    codec: {json: {id: null}}\n    transforms: [map: {path: a, table: {b: c}, default: null}]\n"
+    [route] = effective(loaded(text, registry))["routes"]
+    assert route["codec"]["json"]["id"] is None
+    assert route["transforms"] == [{"map": {"path": "a", "table": {"b": "c"}, "default": None}}]
+
+
+def test_what_nobody_set_and_has_no_default_is_not_shown(registry: Registry) -> None:
+    text = ROUTE + "    transforms: [map: {path: a, table: {b: c}}]\n"
+    [route] = effective(loaded(text, registry))["routes"]
+    assert route["transforms"] == [{"map": {"path": "a", "table": {"b": "c"}}}]
+
+
+def test_an_empty_value_that_is_not_the_default_is_shown(registry: Registry) -> None:
+    text = ROUTE + "    transforms: [map: {path: a, table: {b: ''}, default: ''}]\n"
+    [route] = effective(loaded(text, registry))["routes"]
+    assert route["transforms"] == [{"map": {"path": "a", "table": {"b": ""}, "default": ""}}]
+
+
+def test_a_key_that_looks_like_an_expansion_is_shown_so_that_it_loads_again(registry: Registry) -> None:
+    text = ROUTE + "    transforms: [set: {'\"$${x}\"': 1}]\n"
+    again = loaded(effective_yaml(loaded(text, registry)), registry).config
+    assert again is not None
+    assert again.routes[0].transforms[0].config == {'"${x}"': 1}
+
+
+def test_a_whole_rate_is_shown_as_people_write_it(registry: Registry) -> None:
+    [route] = effective(loaded(ROUTE + "    rate: 5/s\n", registry))["routes"]
+    assert route["rate"] == "5/s"

@@ -64,7 +64,7 @@ def _fields(config: Any) -> list[str]:
 def _shown(default: Any) -> str:
     if default is msgspec.NODEFAULT:
         return "empty"
-    if default is None:
+    if default is None or default is msgspec.UNSET:
         return "none"
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
