@@ -70,7 +70,7 @@ class Application:
         def make(plugin: str, route: str) -> Context:
             settings = config.plugins.settings.get(plugin)
             metrics = self._plugin_metrics.of(plugin)
-            return JetStreamContext(self._edge.connection, config.name, route, plugin, settings, metrics)
+            return JetStreamContext(self._edge.api, config.name, route, plugin, settings, metrics)
 
         return make
 

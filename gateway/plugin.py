@@ -36,6 +36,17 @@ class NoSettings(Settings, frozen=True):
     """The config of a component that has nothing to set."""
 
 
+class Changes(Protocol):
+    """Changes of a bucket as they come: key, and the value or None for a deletion. Ends like `watch`, with Retry."""
+
+    def __aiter__(self) -> Changes: ...
+    async def __anext__(self) -> tuple[str, bytes | None]: ...
+
+    async def aclose(self) -> None:
+        """Watch no longer."""
+        ...
+
+
 class KeyValueBucket(Protocol):
     """A JetStream key-value bucket, as far as components need one."""
 
@@ -48,7 +59,14 @@ class KeyValueBucket(Protocol):
         ...
 
     def watch(self, key: str = ">") -> AsyncIterator[tuple[str, bytes | None]]:
-        """The present values and then every change; None is a deletion."""
+        """The present values and then every change; None is a deletion.
+
+        Raises Retry when a change may have been missed, over a lost connection or a bucket that is gone: begin anew.
+        """
+        ...
+
+    async def changes(self, key: str = ">") -> Changes:
+        """Every change from now on; it is being watched when this returns."""
         ...
 
 

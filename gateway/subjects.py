@@ -16,6 +16,8 @@ closes the connection of whoever sends one over its `max_control_line`, 4096 byt
 
 _ILLEGAL_IN_TOKEN = re.compile(r"[\x00-\x20\x7f-\x9f.*>\s\ud800-\udfff]")
 
+_KEY = re.compile(r"[-/_=A-Za-z0-9]+(\.[-/_=A-Za-z0-9]+)*")
+
 
 def subject_fault(subject: str) -> str | None:
     """Say why `subject` is no subject to publish to, or None when it is one."""
@@ -56,6 +58,13 @@ def _character_fault(token: str) -> str | None:
     if found[0] in "*>":
         return f"{found[0]!r} inside the token {token!r}: a wildcard stands for a whole token"
     return f"the token {token!r} holds a space, a control character or a broken one"
+
+
+def key_is_legal(key: str) -> bool:
+    """Whether `key` can be one of a key-value bucket: tokens of letters, digits and `-/_=`, joined by dots; no longer
+    than a subject may be. Source: NATS ADR-8.
+    """
+    return len(key) <= MAX_SUBJECT and _KEY.fullmatch(key) is not None
 
 
 def token_is_safe(token: str) -> bool:

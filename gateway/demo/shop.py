@@ -29,7 +29,7 @@ class Shop:
         """Messages the stream has acknowledged."""
         self._connection = Connection(Nats(servers=[url]), "demo shop")
         self._api = JetStreamApi(self._connection)
-        self._context = JetStreamContext(self._connection, "demo", "shop", "demo", None, NullMetrics())
+        self._context = JetStreamContext(self._api, "demo", "shop", "demo", None, NullMetrics())
         self._orders = shop()
 
     async def open(self) -> None:

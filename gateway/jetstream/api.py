@@ -16,6 +16,7 @@ TIMEOUT = 5.0
 STREAM_NOT_FOUND = 10059
 CONSUMER_NOT_FOUND = 10014
 CONSUMER_EXISTS = 10148
+MESSAGE_NOT_FOUND = 10037
 
 
 class ApiError(GatewayError):
@@ -36,7 +37,7 @@ class JetStreamApi:
     """Requests to `$JS.API`, or to a domain's."""
 
     def __init__(self, connection: Connection, domain: str | None = None) -> None:
-        self._connection = connection
+        self.connection = connection
         self.prefix = f"$JS.{domain}.API" if domain else "$JS.API"
 
     async def request(self, subject: str, body: Any = None) -> dict[str, Any]:
@@ -44,11 +45,11 @@ class JetStreamApi:
         full = f"{self.prefix}.{subject}"
         data = b"" if body is None else msgspec.json.encode(body)
         try:
-            answer = await self._connection.wire.request(full, data, timeout=TIMEOUT)
+            answer = await self.connection.wire.request(full, data, timeout=TIMEOUT)
         except nats.errors.NoRespondersError as error:
             raise ApiUnavailable("JetStream does not answer: it is not enabled, or has no leader now") from error
         except (nats.errors.TimeoutError, TimeoutError) as error:
-            denied = self._connection.denied(full)
+            denied = self.connection.denied(full)
             why = "no permission to publish there" if denied else f"no answer in {TIMEOUT:g} s"
             raise ApiUnavailable(f"{full}: {why}") from error
         except (nats.errors.Error, OSError) as error:

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import nats.errors
-import nats.js.errors
 
 from ..errors import Retry
 from ..event import PubAck
 from ..plugin import KeyValueBucket, Metrics
 from ..subjects import MAX_SUBJECT, subject_fault
-from .connection import Connection
+from .api import JetStreamApi
+from .bucket import Bucket
 
 
 class JetStreamContext:
     """The context of one component of one route."""
 
     def __init__(
-        self, connection: Connection, gateway: str, route: str, plugin: str, settings: Any, metrics: Metrics
+        self, api: JetStreamApi, gateway: str, route: str, plugin: str, settings: Any, metrics: Metrics
     ) -> None:
-        self._connection = connection
+        self._api = api
+        self._connection = api.connection
         self.gateway = gateway
         self.route = route
         self.settings = settings
@@ -30,11 +31,8 @@ class JetStreamContext:
         self.log = logging.getLogger(f"gateway.plugin.{plugin}.{route}".rstrip("."))
 
     async def kv(self, bucket: str) -> KeyValueBucket:
-        """Open a bucket that exists; raises Retry when it cannot be had now."""
-        try:
-            return Bucket(await self._connection.wire.jetstream().key_value(bucket))
-        except (nats.errors.Error, TimeoutError, OSError) as error:
-            raise Retry(f"bucket {bucket}: {error or type(error).__name__}") from error
+        """Open a bucket that exists; raises Retry when it cannot be had now, ValueError for an illegal name."""
+        return await Bucket.open(self._api, bucket)
 
     async def publish(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> PubAck:
         """Publish and wait for the stream's word; raises Retry when none comes, ValueError for what may not be sent.
@@ -55,30 +53,3 @@ class JetStreamContext:
         except (nats.errors.Error, TimeoutError, OSError) as error:
             raise Retry(f"publish to {subject}: {error or type(error).__name__}") from error
         return PubAck(ack.stream, ack.seq, bool(ack.duplicate))
-
-
-class Bucket:
-    """A key-value bucket over nats-py's."""
-
-    def __init__(self, bucket: Any) -> None:
-        self._bucket = bucket
-
-    async def get(self, key: str) -> bytes | None:
-        """The newest value, or None."""
-        try:
-            entry = await self._bucket.get(key)
-        except nats.js.errors.KeyNotFoundError:
-            return None
-        value: bytes | None = entry.value
-        return value
-
-    async def put(self, key: str, value: bytes) -> int:
-        """Store; returns the revision."""
-        return int(await self._bucket.put(key, value))
-
-    async def watch(self, key: str = ">") -> AsyncIterator[tuple[str, bytes | None]]:
-        """Present values, then changes."""
-        watcher = await self._bucket.watch(key)
-        async for entry in watcher:
-            if entry is not None:
-                yield entry.key, None if entry.operation in ("DEL", "PURGE") else entry.value

@@ -8,9 +8,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from ..errors import RouteFault
+from ..errors import EventError, RouteFault
 from ..plugin import Component
 from ..routing.route import CompiledRoute
+from ..routing.run import one_line
 from ..routing.sharing import SharedComponents
 from .worker import Worker, Workers
 
@@ -91,6 +92,9 @@ class RouteComponents:
                     await self._call(component, "open")
             except (Exception, SystemExit) as error:
                 text = f"{component.name}: open raised {type(error).__name__}"
+                if isinstance(error, EventError):
+                    # Raised on purpose, with words meant to be read; any other's may hold a secret.
+                    text = f"{text}: {one_line(error.message)}"
                 log.warning(
                     text, extra={"event": "component.open-failed", "route": self._route.name, "error": str(error)}
                 )
