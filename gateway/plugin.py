@@ -175,6 +175,10 @@ class Component:
     """Whether its calls block: they then run in one thread of its own."""
     shared: ClassVar[bool] = False
     """Whether routes with equal configs share one instance in a process."""
+    may_wait: ClassVar[bool] = False
+    """Whether a plain `accepts` or `apply` may answer with an awaitable now and then, for what is not known at once;
+    it is then waited for like an async step.
+    """
     Config: ClassVar[Any] = NoSettings
     """The type of its config: any type msgspec converts to, with the types of `gateway` inside."""
 

@@ -146,6 +146,7 @@ class _RouteCompiler:
                     call=call,
                     is_filter=is_filter,
                     is_async=inspect.iscoroutinefunction(call),
+                    may_wait=component.may_wait,
                     blocking=component.blocking,
                     component=component,
                     settled=component.settled if own_settled else None,  # type: ignore[attr-defined]

@@ -27,6 +27,8 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     is_filter: bool
     is_async: bool
     """`call` gives an awaitable."""
+    may_wait: bool
+    """`call` gives an awaitable now and then."""
     blocking: bool
     """`call` blocks and belongs into the component's own thread."""
     component: Component
@@ -95,7 +97,7 @@ class CompiledRoute(msgspec.Struct, frozen=True, gc=False):
     @property
     def is_sync(self) -> bool:
         """Whether no step ever waits."""
-        return not any(step.is_async or step.blocking for step in self.steps)
+        return not any(step.is_async or step.may_wait or step.blocking for step in self.steps)
 
     @property
     def has_memory(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Awaitable
+from inspect import isawaitable
 from typing import Any
 
 import msgspec
@@ -120,6 +121,8 @@ def _go(route: CompiledRoute, index: int, event: Event, todo: list[tuple[int, Ev
             if value is not True or not step.is_filter:
                 if type(value) is Event and not step.is_filter:
                     event = value
+                elif step.may_wait and isawaitable(value):
+                    return Suspended(step, value, index, event, todo, done)
                 else:
                     return _branch(route, step, index, _take(step, event, value), todo, done)
             index += 1

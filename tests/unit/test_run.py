@@ -213,6 +213,33 @@ def test_a_suspension_in_the_middle_of_a_split_keeps_what_was_done_and_what_is_l
     assert asked == [[0], [1], [2]]
 
 
+def test_a_step_that_may_wait_suspends_the_run_only_when_it_does() -> None:
+    """Known at once: no task, no suspension. Asked: waited for like an async step."""
+
+    async def later(event: Event) -> Any:
+        return event.set("late", True)
+
+    async def unsure(event: Event) -> bool:
+        return False
+
+    change = transform(lambda event: later(event) if event.get("ask") == "change" else event.set("late", False))
+    check = filter_(lambda event: unsure(event) if event.get("ask") == "check" else True)
+    change.may_wait = check.may_wait = True
+    route = route_of(check, change)
+    assert not route.is_sync
+    known = went(route, b"{}")
+    assert isinstance(known, Passed)
+    assert [event.body for event in known.events] == [{"late": False}]
+    waits = went(route, b'{"ask": "change"}')
+    assert isinstance(waits, Suspended)
+    done = resume(route, waits, awaited(waits.awaitable))
+    assert isinstance(done, Passed)
+    assert [event.body for event in done.events] == [{"ask": "change", "late": True}]
+    asked = went(route, b'{"ask": "check"}')
+    assert isinstance(asked, Suspended)
+    assert isinstance(resume(route, asked, awaited(asked.awaitable)), Stopped)
+
+
 def test_a_blocking_step_is_not_called_by_the_run() -> None:
     """The runtime calls it, in the component's thread."""
     route = route_of(filter_(raises(AssertionError("not here")), blocks=True))
