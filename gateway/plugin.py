@@ -250,6 +250,11 @@ class Audit(Component):
 class Codec(Component):
     """Turns bytes into plain data (dict, list, str, int, float, bool, None, bytes) and back."""
 
+    owns: ClassVar[tuple[str, ...]] = ()
+    """The headers that are part of the format, lower case: names, or beginnings that end in `-`. When a body is written
+    anew, the sender's do not pass on: they would contradict what `encode` says.
+    """
+
     def decode(self, data: bytes, headers: Headers, subject: str) -> Any:
         """The body; raises DecodeError for what is not of this format."""
         raise NotImplementedError
@@ -261,6 +266,13 @@ class Codec(Component):
     def encode_own(self, body: Any, headers: Headers) -> Encoded:
         """Like `encode`, for a body this codec decoded and only built-in transforms changed: it needs no checking."""
         return self.encode(body, headers)
+
+    def rewrites(self, headers: Headers) -> bool:
+        """Whether a body that came with these headers is written anew although no step changed it.
+
+        For a codec with more than one form. Without it, an unchanged body passes as the bytes it came in.
+        """
+        return False
 
     def attributes(self, body: Any, headers: Headers) -> Attributes:
         """Id, type, source, time and correlation id, as far as the format has them."""

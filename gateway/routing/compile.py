@@ -6,6 +6,7 @@ Problems are collected, never the first only: a config is compiled to its end.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import cast
 
@@ -177,7 +178,9 @@ class _RouteCompiler:
         same = codec is route_codec
         codec = codec or NO_CODEC
         encode = codec.encode_own if same and own else codec.encode
-        return CompiledTarget(target.name, target.subject, target.stream, rules, codec, encode, same)
+        rewrites = codec.rewrites if same and type(codec).rewrites is not Codec.rewrites else None
+        owned = _owned((*codec.owns, *(route_codec.owns if route_codec is not None else ())))
+        return CompiledTarget(target.name, target.subject, target.stream, rules, codec, encode, same, rewrites, owned)
 
     def _codec(self, step: model.Step | None) -> Codec | None:
         """The codec of a route or target; equal ones are one instance, so that bytes can pass through."""
@@ -246,6 +249,14 @@ class _RouteCompiler:
                 path=write_path((*step.path, *path)),
             )
         )
+
+
+def _owned(names: tuple[str, ...]) -> re.Pattern[bytes] | None:
+    """What matches the headers that codecs own: whole names, and beginnings that end in a dash."""
+    if not names:
+        return None
+    known = (re.escape(name.lower().encode()) + (b".*" if name.endswith("-") else b"") for name in names)
+    return re.compile(b"|".join(known), re.DOTALL)
 
 
 def constant_subject(template: Template, origin: Origin) -> str:

@@ -105,7 +105,7 @@ def copies(
     for ordinal, event in enumerate(events):
         body: Encoded | Failed | None = None
         codec = None
-        inherited = passed_on
+        inherited = kept = passed_on
         unsafe: Failed | None = None
         if event.own_headers:
             try:
@@ -116,10 +116,11 @@ def copies(
             if unsafe is not None:
                 body = unsafe
             elif body is None or target.codec is not codec:
-                body = _encode(target, event, delivery)
+                body, anew = _encode(target, event, delivery)
                 codec = target.codec
+                kept = _without(inherited, target.owned) if anew and target.owned is not None else inherited
             message_id = ids.copy(target.name, delivery.sequence, ordinal, event.key)
-            made.append(_copy(target, event, body, message_id, inherited, own, max_payload))
+            made.append(_copy(target, event, body, message_id, kept, own, max_payload))
     return made
 
 
@@ -161,16 +162,21 @@ def _checked(subject: str) -> str:
     return subject
 
 
-def _encode(target: CompiledTarget, event: Event, delivery: Delivery) -> Encoded | Failed:
-    """The bytes of the body: those it came in when nothing changed it and the codec is the same."""
-    if target.same_codec and not event.changed:
-        return Encoded(delivery.data)
+def _encode(target: CompiledTarget, event: Event, delivery: Delivery) -> tuple[Encoded | Failed, bool]:
+    """The bytes of the body, and whether they are new: it keeps those it came in when nothing asks for others."""
     try:
-        return target.encode(event.encodable if target.same_codec else event.body, event.headers)
+        if target.same_codec and not event.changed and not (target.rewrites and target.rewrites(event.headers)):
+            return Encoded(delivery.data), False
+        return target.encode(event.encodable if target.same_codec else event.body, event.headers), True
     except EventError as error:
-        return Failed("encode", error.code, one_line(error.message))
+        return Failed("encode", error.code, one_line(error.message)), True
     except Exception as error:  # noqa: BLE001 - a codec that cannot write this body must not stop the lane
-        return Failed("encode", "encode-error", where(error))
+        return Failed("encode", "encode-error", where(error)), True
+
+
+def _without(inherited: list[tuple[bytes, bytes]], owned: re.Pattern[bytes]) -> list[tuple[bytes, bytes]]:
+    """The sender's headers but for those that were part of the body's old form."""
+    return [line for line in inherited if not owned.fullmatch(line[0])]
 
 
 def _head(

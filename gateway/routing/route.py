@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -56,6 +57,10 @@ class CompiledTarget(msgspec.Struct, frozen=True, gc=False):
     """The codec's `encode`, or `encode_own` where no step can have put in what the codec cannot say."""
     same_codec: bool
     """The route's own codec: an unchanged body passes through as the bytes it came in."""
+    rewrites: Callable[[Headers], bool] | None
+    """Where the codec has a say in that: whether it is written anew all the same."""
+    owned: re.Pattern[bytes] | None
+    """The names, lower case, of the sender's headers that do not pass on with a body written anew."""
 
     @property
     def constant(self) -> bool:

@@ -91,6 +91,51 @@ def test_a_codec_s_headers_replace_the_sender_s_and_a_target_s_replace_both() ->
     assert passed_on(*sent, route=route) == [b"X-B: 1", b"Content-Type: x/made", b"x-codec: the target"]
 
 
+class Format(Codec, name="format"):
+    """Owns headers, and writes anew what came in another form."""
+
+    owns = ("f-", "X-Form")
+
+    def decode(self, data: bytes, headers: Headers, subject: str) -> Any:
+        return {}
+
+    def encode(self, body: Any, headers: Headers) -> Encoded:
+        return Encoded(b"made", {"F-A": "made"})
+
+    def rewrites(self, headers: Headers) -> bool:
+        return headers.get("X-Form") == "old"
+
+
+OWNED = [b"f-a: 1", b"F-a : 2", b"F-: 3", b"X-FORM: any", b"X-Form-2: kept", b"xf-a: kept"]
+
+
+@pytest.mark.parametrize(
+    ("more", "targets"),
+    [("codec: format", "{subject: b, codec: json}"), ("", "{subject: b, codec: format}")],
+    ids=["the route's codec", "the target's codec"],
+)
+def test_headers_that_belong_to_a_format_do_not_pass_on_beside_a_body_written_anew(more: str, targets: str) -> None:
+    """They would say of the new body what was true of the old one."""
+    made = passed_on(*OWNED, route=route_of(codecs=[Format], targets=f"[{targets}]", more=more))
+    assert made[:2] == OWNED[4:]
+    assert made[2:] == ([] if more else [b"F-A: made"])
+
+
+def test_a_format_s_headers_pass_on_with_a_body_that_nothing_changed() -> None:
+    """Each target by itself: the second one gets another form."""
+    route = route_of(codecs=[Format], more="codec: format", targets="[{subject: b}, {subject: c, codec: json}]")
+    kept, anew = copies_of(route, delivery_of(b"as it came", block_of(*OWNED)))
+    assert (kept.data, kept.header_block.count(b"\r\n")) == (b"as it came", 5 + len(OWNED) + 1)
+    assert (anew.data, anew.header_block.count(b"\r\n")) == (b"{}", 5 + 2 + 1)
+
+
+@pytest.mark.parametrize(("form", "data"), [(b"old", b"made"), (b"new", b"as it came")])
+def test_a_codec_may_write_anew_what_nothing_changed(form: bytes, data: bytes) -> None:
+    copy = one_copy(route_of(codecs=[Format], more="codec: format"), b"as it came", block_of(b"X-Form: " + form))
+    assert copy.data == data
+    assert (b"X-Form" in copy.header_block) == (form == b"new")
+
+
 def test_a_transform_s_headers_take_the_place_of_the_sender_s() -> None:
     """One value a name, and still no control headers."""
     route = route_of(transform(lambda event: event.replace(headers={**event.headers, "X-B": "2", "Nats-TTL": "1"})))
