@@ -10,6 +10,7 @@ from typing import Final
 
 from ..hookspecs import hookimpl
 from ..plugin import Audit, Codec, Filter, Transform
+from .codecs.cloudevents import CloudEvents
 from .codecs.eventbridge import EventBridge
 from .codecs.json import Json
 from .codecs.msgpack import MsgPack
@@ -31,7 +32,7 @@ NAME: Final = "builtin"
 @hookimpl
 def gateway_codecs() -> list[type[Codec]]:
     """The codecs every gateway has."""
-    return [Json, EventBridge, MsgPack, Raw]
+    return [Json, EventBridge, CloudEvents, MsgPack, Raw]
 
 
 @hookimpl

@@ -25,6 +25,7 @@ class Wire:
         self._decoder = decoder
         self._whole = decoder(Any)
         self._split = decoder(dict[str, msgspec.Raw])
+        self._skip = decoder(msgspec.Raw)
 
     def whole(self, data: bytes) -> Any:
         """The body as plain data."""
@@ -32,6 +33,14 @@ class Wire:
             return self._whole(data)
         except _FAULTS as error:
             raise self._fault(error, data) from None
+
+    def raw(self, data: bytes) -> msgspec.Raw:
+        """The body as it stands, when its syntax is right."""
+        try:
+            self._skip(data)
+        except _FAULTS as error:
+            raise self._fault(error, data) from None
+        return msgspec.Raw(data)
 
     def leaf(self, value: msgspec.Raw) -> Any:
         """One value that `split` left raw."""
