@@ -18,6 +18,7 @@ from .codecs.raw import Raw
 from .filters.meta import Meta
 from .filters.pattern_filter import Pattern
 from .filters.subject import SubjectFilter
+from .transforms.enrich import Enrich
 from .transforms.map import Map
 from .transforms.pick import Pick
 from .transforms.remove import Remove
@@ -44,7 +45,7 @@ def gateway_filters() -> list[type[Filter]]:
 @hookimpl
 def gateway_transforms() -> list[type[Transform]]:
     """The transforms every gateway has."""
-    return [Set, Rename, Remove, Pick, Map, InputTemplate]
+    return [Set, Rename, Remove, Pick, Map, InputTemplate, Enrich]
 
 
 @hookimpl
