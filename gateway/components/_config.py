@@ -27,6 +27,16 @@ def body_path(path: str | Path, *place: PathStep) -> Path:
     return path
 
 
+_CHANGING = ("$attempt", "$deliveries")
+
+
+def steady_path(path: Path) -> Path:
+    """A path that reads the same at every delivery, as a filter must; raises ConfigProblem for one that does not."""
+    if path.text in _CHANGING:
+        raise ConfigProblem((), f"{path} changes from one delivery to the next", "a filter must not depend on it")
+    return path
+
+
 def need_some(config: object, what: str) -> None:
     """Raise ConfigProblem for an empty config: a step that does nothing is a slip."""
     if not config:

@@ -40,12 +40,18 @@ def make_event(
     headers: Mapping[str, str] | None = None,
     subject: str = "orders.created",
     keys: frozenset[str] | None = frozenset(),
+    sequence: int = 7,
+    deliveries: int = 1,
+    after: float = 0.0,
 ) -> Event:
-    """An event with `body` (bytes are the payload as it came), as a route sees it whose steps read `keys`."""
+    """An event with `body` (bytes are the payload as it came), as a route sees it whose steps read `keys`.
+
+    `after` is when it was stored, in seconds after STORED_NS.
+    """
     codec = codec or make(Json)
     data = body if isinstance(body, bytes) else codec.encode(body, {}).data  # type: ignore[arg-type]
     block = block_of([header_line(name, value) for name, value in (headers or {}).items()])
-    delivery = Delivery(subject, block, data, "$JS.ACK.x", 7, 1, STORED_NS)
+    delivery = Delivery(subject, block, data, "$JS.ACK.x", sequence, deliveries, STORED_NS + round(after * 1e9))
     return Event(codec.reader(keys), delivery, Meta(ORIGIN, delivery, 1))
 
 

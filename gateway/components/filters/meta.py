@@ -9,10 +9,8 @@ from ...event import Event
 from ...missing import MISSING
 from ...paths import path_of
 from ...plugin import Filter
-from .._config import need_some, within
+from .._config import need_some, steady_path, within
 from .pattern import compile_pattern, explain
-
-_CHANGING = ("$attempt", "$deliveries")
 
 
 class Meta(Filter, name="meta"):
@@ -63,8 +61,6 @@ def _check(name: str, accepted: object) -> None:
     with within(name):
         if not name.startswith("$"):
             raise ConfigProblem((), f"{name!r} is no name with $", "fields of the body belong into a pattern filter")
-        path_of(name)
-        if name in _CHANGING:
-            raise ConfigProblem((), f"{name} changes from one delivery to the next", "a filter must not depend on it")
+        steady_path(path_of(name))
         if not isinstance(accepted, list):
             raise ConfigProblem((), "expected a list of accepted values", f"write {name}: [value]")
