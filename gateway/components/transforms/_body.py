@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -11,6 +11,8 @@ from ...event import Event
 from ...paths import Path
 
 Steps = tuple[str, ...]
+Tree = dict[str | None, "Tree"]
+"""Paths as a tree; an empty node takes all that is below it. None is a step to every item, where there are such."""
 
 
 def opened(event: Event, keys: Iterable[str]) -> Any:
@@ -41,3 +43,12 @@ def in_cutting_order(paths: Iterable[Steps]) -> list[Steps]:
 
 def _places(steps: Steps) -> list[tuple[int, str]]:
     return [(int(step) if step.isascii() and step.isdigit() else -1, step) for step in steps]
+
+
+def add_to_tree(tree: Tree, steps: Sequence[str | None]) -> None:
+    """Add one path; a shorter one takes the place of those below it."""
+    for step in steps[:-1]:
+        if tree.get(step) == {}:
+            return
+        tree = tree.setdefault(step, {})
+    tree[steps[-1]] = {}

@@ -9,10 +9,7 @@ from ...missing import MISSING
 from ...paths import Path
 from ...plugin import Transform
 from .._config import body_path, need_some
-from ._body import keys_through, opened
-
-Wanted = dict[str, "Wanted"]
-"""The paths as a tree; an empty node takes all that is below it."""
+from ._body import Tree, add_to_tree, keys_through, opened
 
 
 class Pick(Transform, name="pick"):
@@ -30,9 +27,9 @@ class Pick(Transform, name="pick"):
         """Build the tree of paths; raises ConfigProblem at the item."""
         need_some(self.config, "field")
         paths = [body_path(path, index) for index, path in enumerate(self.config)]
-        self._wanted: Wanted = {}
+        self._wanted: Tree = {}
         for path in paths:
-            _add(self._wanted, path.steps)
+            add_to_tree(self._wanted, path.steps)
         self._through = keys_through(paths)
 
     def apply(self, event: Event) -> Event:
@@ -45,16 +42,7 @@ class Pick(Transform, name="pick"):
         return self._through
 
 
-def _add(tree: Wanted, steps: tuple[str, ...]) -> None:
-    """Add one path; a shorter one takes the place of those below it."""
-    for step in steps[:-1]:
-        if tree.get(step) == {}:
-            return
-        tree = tree.setdefault(step, {})
-    tree[steps[-1]] = {}
-
-
-def _kept(value: Any, wanted: Wanted) -> Any:
+def _kept(value: Any, wanted: Tree) -> Any:
     """The part of `value` that the tree names, or MISSING."""
     if not wanted:
         return value
