@@ -15,15 +15,19 @@ from .codecs.eventbridge import EventBridge
 from .codecs.json import Json
 from .codecs.msgpack import MsgPack
 from .codecs.raw import Raw
+from .filters.dedupe import Dedupe
 from .filters.meta import Meta
 from .filters.pattern_filter import Pattern
+from .filters.sample import Sample
 from .filters.subject import SubjectFilter
 from .transforms.enrich import Enrich
 from .transforms.map import Map
 from .transforms.pick import Pick
+from .transforms.redact import Redact
 from .transforms.remove import Remove
 from .transforms.rename import Rename
 from .transforms.set import Set
+from .transforms.split import Split
 from .transforms.template import InputTemplate
 
 NAME: Final = "builtin"
@@ -39,13 +43,13 @@ def gateway_codecs() -> list[type[Codec]]:
 @hookimpl
 def gateway_filters() -> list[type[Filter]]:
     """The filters every gateway has."""
-    return [Pattern, Meta, SubjectFilter]
+    return [Pattern, Meta, SubjectFilter, Sample, Dedupe]
 
 
 @hookimpl
 def gateway_transforms() -> list[type[Transform]]:
     """The transforms every gateway has."""
-    return [Set, Rename, Remove, Pick, Map, InputTemplate, Enrich]
+    return [Set, Rename, Remove, Pick, Map, InputTemplate, Enrich, Redact, Split]
 
 
 @hookimpl
