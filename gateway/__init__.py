@@ -3,9 +3,10 @@
 from .errors import ConfigProblem, Reject, Retry
 from .event import Attributes, AuditRecord, Drop, Encoded, Event, Outcome, PubAck
 from .hookspecs import hookimpl
+from .lent import Context
 from .missing import MISSING
 from .paths import Path
-from .plugin import Audit, Codec, Context, Filter, Settings, Transform
+from .plugin import Audit, Codec, Filter, Settings, Transform
 from .templates import Template
 from .values import Duration, Rate, Secret, Size, Subject
 

@@ -15,11 +15,12 @@ from .config import model
 from .errors import ConfigError
 from .jetstream.context import JetStreamContext
 from .jetstream.edge import JetStreamEdge
+from .lent import Context, GatewayInfo
 from .observe import loop_lag
 from .observe.blocking import BlockWatch
 from .observe.metrics import Metrics
 from .observe.plugin_metrics import PluginMetrics
-from .plugin import Component, Context, GatewayInfo
+from .plugin import Component
 from .registry import Registry
 from .registry.lifecycle import LifeCycle
 from .routing.compile import compile_config

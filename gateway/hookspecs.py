@@ -12,7 +12,8 @@ from typing import Any
 
 import pluggy
 
-from .plugin import Audit, Codec, Filter, GatewayInfo, RouteInfo, Transform
+from .lent import GatewayInfo, RouteInfo
+from .plugin import Audit, Codec, Filter, Transform
 
 PROJECT = "gateway"
 GROUP = "gateway.plugins"

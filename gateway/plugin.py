@@ -1,4 +1,4 @@
-"""The plugin contract: what a codec, filter, transform or audit is, and what the gateway lends it.
+"""The plugin contract: what a codec, filter, transform or audit is. What the gateway lends it: `gateway/lent.py`.
 
 A component is a class; a route makes one instance of it per step. The gateway never calls a hook or looks anything up
 per event: it collects the bound methods once, when the route is compiled.
@@ -6,15 +6,15 @@ per event: it collects the bound methods once, when the route is compiled.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, dataclass_transform
+from collections.abc import Awaitable, Sequence
+from typing import Any, ClassVar, dataclass_transform
 
 import msgspec
 
-from .errors import ConfigProblem, DecodeError
-from .event import Attributes, AuditRecord, Drop, Encoded, Event, Outcome, PubAck, Reader
+from .errors import DecodeError
+from .event import Attributes, AuditRecord, Drop, Encoded, Event, Outcome, Reader
 from .headers import Headers
+from .lent import Context
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(msgspec.field,))
@@ -36,131 +36,17 @@ class NoSettings(Settings, frozen=True):
     """The config of a component that has nothing to set."""
 
 
-class Changes(Protocol):
-    """Changes of a bucket as they come: key, and the value or None for a deletion. Ends like `watch`, with Retry."""
-
-    def __aiter__(self) -> Changes: ...
-    async def __anext__(self) -> tuple[str, bytes | None]: ...
-
-    async def aclose(self) -> None:
-        """Watch no longer."""
-        ...
-
-
-class KeyValueBucket(Protocol):
-    """A JetStream key-value bucket, as far as components need one."""
-
-    async def get(self, key: str) -> bytes | None:
-        """The newest value, or None when there is none."""
-        ...
-
-    async def put(self, key: str, value: bytes) -> int:
-        """Store a value; returns its revision."""
-        ...
-
-    def watch(self, key: str = ">") -> AsyncIterator[tuple[str, bytes | None]]:
-        """The present values and then every change; None is a deletion.
-
-        Raises Retry when a change may have been missed, over a lost connection or a bucket that is gone: begin anew.
-        """
-        ...
-
-    async def changes(self, key: str = ">") -> Changes:
-        """Every change from now on; it is being watched when this returns."""
-        ...
-
-
-class Counter(Protocol):
-    """A metric that only grows."""
-
-    def inc(self, amount: float = 1) -> None: ...
-
-
-class Gauge(Protocol):
-    """A metric that goes up and down."""
-
-    def set(self, value: float) -> None: ...
-
-
-class Histogram(Protocol):
-    """A metric that counts observations by size."""
-
-    def observe(self, amount: float) -> None: ...
-
-
-class Metrics(Protocol):
-    """Metrics of a plugin; their names begin with `event_gateway_plugin_<plugin>_`."""
-
-    def counter(self, name: str, labels: Mapping[str, str] | None = None) -> Counter: ...
-    def gauge(self, name: str, labels: Mapping[str, str] | None = None) -> Gauge: ...
-    def histogram(self, name: str, labels: Mapping[str, str] | None = None) -> Histogram: ...
-
-
-class Context(Protocol):
-    """What the gateway lends a component. The built-ins use nothing else."""
-
-    @property
-    def gateway(self) -> str:
-        """The gateway's name."""
-        ...
-
-    @property
-    def route(self) -> str:
-        """The route's name; empty for a shared component."""
-        ...
-
-    @property
-    def log(self) -> logging.Logger:
-        """A logger that names plugin and route."""
-        ...
-
-    @property
-    def settings(self) -> Any:
-        """The plugin's own settings (`plugins.settings.<plugin>`), of the type its `gateway_settings` gave."""
-        ...
-
-    @property
-    def metrics(self) -> Metrics:
-        """Metrics under the plugin's own prefix."""
-        ...
-
-    async def kv(self, bucket: str) -> KeyValueBucket:
-        """Open a key-value bucket that exists."""
-        ...
-
-    async def publish(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> PubAck:
-        """Publish to a stream and wait for its word; raises Retry when none comes."""
-        ...
-
-
-class GatewayInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What life-cycle hooks are told of the gateway."""
-
-    name: str
-    instance: str
-    """This process among those with one name."""
-    version: str
-    config: str
-    """Digest of the config."""
-
-
-class RouteInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What life-cycle hooks are told of a route."""
-
-    gateway: str
-    name: str
-    description: str
-    stream: str
-    durable: str
-    targets: tuple[str, ...]
-
-
 class Component:
-    """Base of codecs, filters, transforms and audits. Only `name` is required.
+    """Base of codecs, filters, transforms and audits. Only a name is required: `class Above(Filter, name="above")`.
 
-    Life: made when the route is compiled, `prepare()` at once (sync, no I/O), `open()` before the first event,
-    `close()` after the last. What `prepare` raises is a config problem; what `open` raises keeps the route down and is
-    tried again.
+    A route makes one instance for each of its steps, with `self.config` (the step's config, of the type `Config`) and
+    `self.context`. Its life: `prepare()` when the route is compiled, `open()` before the first event, its calls,
+    `close()` after the last. Every command that reads a config prepares components; only a gateway that runs opens
+    them.
+
+    Sync methods run on the event loop, where every route waits for them: they must be quick. What has to wait is a
+    coroutine function, or belongs to a class that says `blocking = True`. Calls of one instance never overlap, but for
+    coroutines, of which there may be as many as `max-in-flight`.
     """
 
     name: ClassVar[str] = ""
@@ -172,9 +58,11 @@ class Component:
     codes: ClassVar[tuple[str, ...]] = ()
     """The Reject codes it raises; others are kept in the dead letter and counted as `other`."""
     blocking: ClassVar[bool] = False
-    """Whether its calls block: they then run in one thread of its own."""
+    """Whether its calls block: they are then made in a thread of its own, `open` and `close` too."""
     shared: ClassVar[bool] = False
-    """Whether routes with equal configs share one instance in a process."""
+    """Whether routes with equal configs share one instance in a process. It opens with the first of them and closes
+    after the last; `context.route` is empty. Coroutines of several routes may then overlap, those of `record` too.
+    """
     may_wait: ClassVar[bool] = False
     """Whether a plain `accepts` or `apply` may answer with an awaitable now and then, for what is not known at once;
     it is then waited for like an async step.
@@ -198,57 +86,101 @@ class Component:
         self.context = context
 
     def prepare(self) -> None:
-        """Check the config and build what events will need. No I/O. Raises ConfigProblem(path, text, hint)."""
+        """Check the config and build what events will need: compile, parse, look up. Called once, no I/O.
+
+        Raises ConfigProblem(path, text, hint) for what the types of `Config` cannot say; `path` leads into the config,
+        and `gateway check` reports it there with file, line and column. Anything else it raises keeps the route down.
+        """
 
     def open(self) -> Awaitable[None] | None:
-        """Open what needs I/O; may be a coroutine function."""
+        """Open what needs I/O. Called before the first event; may be a coroutine function. Has ten seconds.
+
+        What it raises keeps the route down with `open-failed`, and it is called again after a pause that grows to 30 s.
+        """
         return None
 
     def close(self) -> Awaitable[None] | None:
-        """Give back what `open` took; may be a coroutine function."""
+        """Give back what `open` took. Called after the last event if `open` succeeded; may be a coroutine function.
+
+        Has ten seconds; what it raises is logged. A process that is killed does not call it.
+        """
         return None
 
     def reads(self) -> frozenset[str] | None:
-        """The top-level keys of the body this component reads, so that no more is decoded; None: all of it."""
+        """The top-level keys of the body this component reads, so that no more is decoded; None: all of it.
+
+        For speed alone. Called once, after `prepare`. What a transform does not name here is still raw bytes in
+        `event.encodable`, and `event.get` decodes it when asked.
+        """
         return None
 
 
 class Filter(Component):
-    """Decides whether an event goes on. The verdict must be the same for every delivery of one message."""
+    """Decides whether an event goes on.
+
+    The verdict must be the same for every delivery of one message (`event.meta.stream`, `event.meta.sequence`): an
+    event can come again after part of it was published.
+    """
 
     def accepts(self, event: Event) -> bool | Awaitable[bool]:
-        """Called once per event and try. True: goes on. False: `filtered`. Anything else is `filter-error`."""
+        """Whether the event goes on. Called once for each event and try; may be a coroutine function.
+
+        False ends it as `filtered`, and it is acknowledged. `raise Reject(code, message)` sends it to the dead letters,
+        `raise Retry(after=seconds)` has it tried again by the route's retry policy, as has a coroutine or blocking call
+        that takes longer than the route's `timeout`. Anything else that is raised, and any answer but True and False,
+        is `filter-error`: to the dead letters. Messages must hold nothing of the event.
+        """
         raise NotImplementedError
 
     def explain(self, event: Event) -> str:
-        """Why `accepts` said no, in one line without secrets. Called only when somebody wants to know."""
+        """Why `accepts` said no, in one line that holds nothing of the event. Called only when an audit asks."""
         return f"{self.name} did not accept the event"
 
     def settled(self, event: Event, outcome: Outcome) -> None:
-        """The event is settled on the route; a component that remembers commits its memory here."""
+        """The event as it came has ended on this route with `outcome`. Called once, on the event loop, if defined.
+
+        What remembers commits its memory here and nowhere else: until then the event may come again. What it raises is
+        logged, and changes nothing.
+        """
 
 
 class Transform(Component):
-    """Changes, splits or drops an event."""
+    """Changes, splits or drops an event. An Event cannot be changed: `set`, `delete` and `replace` give new ones."""
 
     def apply(self, event: Event) -> Event | list[Event] | Drop | Awaitable[Event | list[Event] | Drop]:
-        """Called once per event and try. Anything but these, None and an empty list too, is `transform-error`."""
+        """What becomes of the event. Called once for each event and try; may be a coroutine function.
+
+        An Event goes on; a list of them is a split, each going on by itself; Drop(reason) ends it, and it is
+        acknowledged. A split must be the same for every delivery of a message, or set each part's `key`
+        (`event.replace(key=...)`): message ids are made of it. Anything else, None and an empty list too, is
+        `transform-error`. Reject, Retry, time-outs and other exceptions: as for `Filter.accepts`.
+        """
         raise NotImplementedError
 
     def settled(self, event: Event, outcome: Outcome) -> None:
-        """The event is settled on the route; a component that remembers commits its memory here."""
+        """The event as it came has ended on this route with `outcome`. Called once, on the event loop, if defined.
+
+        What remembers commits its memory here and nowhere else: until then the event may come again. What it raises is
+        logged, and changes nothing.
+        """
 
 
 class Audit(Component):
-    """Keeps the records of what the gateway did."""
+    """Keeps the records of what the gateway did: one for each event and route when it ends, whatever became of it."""
 
     def record(self, records: Sequence[AuditRecord]) -> Awaitable[None] | None:
-        """Store records; they are durable when this returns. The same id can come again after a crash."""
+        """Store records, up to 512 of them. May be a coroutine function; of a route's calls, never two at a time.
+
+        They must be durable when it returns: with `audit-mode: required` their events are settled then. After a crash
+        a record can come again with the same id. What it raises, and a call that takes longer than the route's
+        `timeout`, holds the route (required) with `audit-failed` until a later call with the same records succeeds, or
+        is counted and logged (best-effort).
+        """
         raise NotImplementedError
 
 
 class Codec(Component):
-    """Turns bytes into plain data (dict, list, str, int, float, bool, None, bytes) and back."""
+    """Turns bytes into plain data (dict, list, str, int, float, bool, None, bytes) and back; always sync."""
 
     owns: ClassVar[tuple[str, ...]] = ()
     """The headers that are part of the format, lower case: names, or beginnings that end in `-`. When a body is written
@@ -256,11 +188,15 @@ class Codec(Component):
     """
 
     def decode(self, data: bytes, headers: Headers, subject: str) -> Any:
-        """The body; raises DecodeError for what is not of this format."""
+        """The body. Called once for each event. Whatever it raises is `decode-error`: to the dead letters, with the
+        exception's type alone, since its text may hold the event's data.
+        """
         raise NotImplementedError
 
     def encode(self, body: Any, headers: Headers) -> Encoded:
-        """The bytes for a body, with headers to add; raises ValueError or TypeError for what it cannot write."""
+        """The bytes for a body, with headers to add. Called once for each event and target codec, unless the body
+        passes on as the bytes it came in. Whatever it raises is `encode-error`: to the dead letters.
+        """
         raise NotImplementedError
 
     def encode_own(self, body: Any, headers: Headers) -> Encoded:
@@ -275,7 +211,9 @@ class Codec(Component):
         return False
 
     def attributes(self, body: Any, headers: Headers) -> Attributes:
-        """Id, type, source, time and correlation id, as far as the format has them."""
+        """Id, type, source, time and correlation id, as far as the format has them. Called once for each body, when
+        somebody asks. What it raises is `decode-error`.
+        """
         return Attributes()
 
     def reader(self, keys: frozenset[str] | None) -> Reader:
@@ -298,16 +236,3 @@ class Codec(Component):
             raise
         except Exception as error:
             raise DecodeError(f"{self.name}: {type(error).__name__} while reading attributes") from error
-
-
-__all__ = [
-    "Audit",
-    "Codec",
-    "Component",
-    "ConfigProblem",
-    "Context",
-    "Filter",
-    "NoSettings",
-    "Settings",
-    "Transform",
-]

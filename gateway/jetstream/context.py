@@ -10,7 +10,7 @@ import nats.errors
 
 from ..errors import Retry
 from ..event import PubAck
-from ..plugin import KeyValueBucket, Metrics
+from ..lent import KeyValueBucket, Metrics
 from ..subjects import MAX_SUBJECT, subject_fault
 from .api import JetStreamApi
 from .bucket import Bucket

@@ -6,7 +6,7 @@ import logging
 
 import pluggy
 
-from ..plugin import GatewayInfo, RouteInfo
+from ..lent import GatewayInfo, RouteInfo
 
 log = logging.getLogger("gateway.plugins")
 

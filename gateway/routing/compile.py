@@ -14,7 +14,8 @@ from ..config import model
 from ..config.tree import ScalarNode, find, find_key, write_path
 from ..errors import ConfigProblem, PatternError
 from ..event import Origin
-from ..plugin import Audit, Codec, Component, Context, Filter, NoSettings, Transform
+from ..lent import Context
+from ..plugin import Audit, Codec, Component, Filter, NoSettings, Transform
 from ..problems import Code, Problem
 from ..registry import BUILTIN, Registry
 from ..subjects import safe_token

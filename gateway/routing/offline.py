@@ -9,7 +9,7 @@ from typing import Any
 from ..config import model
 from ..errors import Retry
 from ..event import PubAck
-from ..plugin import Counter, Gauge, Histogram, KeyValueBucket
+from ..lent import Counter, Gauge, Histogram, KeyValueBucket
 
 
 class NullMetrics:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from ..errors import RouteFault
-from ..plugin import RouteInfo
+from ..lent import RouteInfo
 from ..ports import Clock, Publisher, Source
 from ..routing.route import CompiledRoute
 from .lane import UNHEARD, Lane

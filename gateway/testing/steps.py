@@ -16,7 +16,8 @@ from ..config.loader import examine_text
 from ..errors import ConfigError
 from ..event import Event
 from ..hookspecs import hookimpl
-from ..plugin import Component, Context, Filter, Transform
+from ..lent import Context
+from ..plugin import Component, Filter, Transform
 from ..registry import BASES, Registry, load_plugins
 from ..routing.compile import compile_config
 from ..routing.offline import OfflineContext

@@ -22,6 +22,7 @@ FLOORS: dict[str, int] = {
     "gateway.values": 0,
     # The plugin contract, and what an edge must offer.
     "gateway.hookspecs": 1,
+    "gateway.lent": 1,
     "gateway.plugin": 1,
     "gateway.ports": 1,
     # Re-exports for plugin authors, nothing else.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import pytest
@@ -18,7 +18,11 @@ class RunGateway(Protocol):
     """What `run_gateway` gives: call it with a config and the components it needs."""
 
     async def __call__(
-        self, config: dict[str, Any], *components: type[Component], wait: bool = True
+        self,
+        config: dict[str, Any],
+        *components: type[Component],
+        wait: bool = True,
+        hooks: Mapping[str, Any] | None = None,
     ) -> RunningGateway: ...
 
 
@@ -27,9 +31,14 @@ async def run_gateway(nats_server: EmbeddedServer) -> AsyncIterator[RunGateway]:
     """Start gateways in this process; each is stopped when the test ends. With `wait=False` its routes may be down."""
     running: list[RunningGateway] = []
 
-    async def start(config: dict[str, Any], *components: type[Component], wait: bool = True) -> RunningGateway:
+    async def start(
+        config: dict[str, Any],
+        *components: type[Component],
+        wait: bool = True,
+        hooks: Mapping[str, Any] | None = None,
+    ) -> RunningGateway:
         whole = {"nats": {"servers": [nats_server.url]}, "http": "off", "drain": "5s", **config}
-        gateway = RunningGateway(whole, components)
+        gateway = RunningGateway(whole, components, hooks)
         running.append(gateway)
         await gateway.start()
         if wait:

@@ -13,7 +13,7 @@ from gateway.errors import ConfigError
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived
 from tests.support.eventually import eventually
-from tests.support.running import RunningGateway, read_config, test_registry
+from tests.support.running import RunningGateway, read_config, registry_with
 
 pytestmark = pytest.mark.usefixtures("streams")
 
@@ -69,7 +69,7 @@ def _forget() -> None:
 
 async def reload(gateway: RunningGateway, config: dict[str, Any], *components: type[Filter]) -> None:
     """Go over to another config on the same server."""
-    registry = test_registry(components)
+    registry = registry_with(components)
     await gateway.app.reload(
         read_config({"nats": {"servers": gateway.app.config.nats.servers}, **config}, registry), registry
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.app import Application
@@ -31,7 +31,9 @@ class _Plugin:
     name = "test"
     value = "tests.support.running"
 
-    def __init__(self, components: Sequence[type[Component]]) -> None:
+    def __init__(self, components: Sequence[type[Component]], hooks: Mapping[str, Any]) -> None:
+        for name, function in hooks.items():
+            setattr(self, name, hookimpl(function))
         for hook, kind in _KINDS.items():
             setattr(self, hook, _hook([component for component in components if issubclass(component, kind)]))
 
@@ -46,12 +48,9 @@ def _hook(components: list[type[Component]]) -> Any:
     return hookimpl(offered)
 
 
-def test_registry(components: Sequence[type[Component]]) -> Registry:
-    """The built-ins and `components`, whatever else is installed."""
-    return load_plugins(entry_points=[_Plugin(components)] if components else [])
-
-
-test_registry.__test__ = False  # type: ignore[attr-defined]
+def registry_with(components: Sequence[type[Component]], hooks: Mapping[str, Any] | None = None) -> Registry:
+    """The built-ins, and a plugin `test` with `components` and other hooks, whatever else is installed."""
+    return load_plugins(entry_points=[_Plugin(components, hooks or {})] if components or hooks else [])
 
 
 def read_config(config: dict[str, Any], registry: Registry) -> model.Config:
@@ -64,8 +63,13 @@ def read_config(config: dict[str, Any], registry: Registry) -> model.Config:
 class RunningGateway:
     """One gateway. `stop` drains it, `crash` ends it as `kill -9` would."""
 
-    def __init__(self, config: dict[str, Any], components: Sequence[type[Component]] = ()) -> None:
-        registry = test_registry(components)
+    def __init__(
+        self,
+        config: dict[str, Any],
+        components: Sequence[type[Component]] = (),
+        hooks: Mapping[str, Any] | None = None,
+    ) -> None:
+        registry = registry_with(components, hooks)
         self.app = Application(read_config(config, registry), registry)
         self._runs = False
 

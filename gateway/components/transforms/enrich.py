@@ -11,9 +11,10 @@ import msgspec
 
 from ...errors import ConfigProblem, Reject, Retry
 from ...event import Event
+from ...lent import Changes, KeyValueBucket
 from ...missing import MISSING
 from ...paths import Path
-from ...plugin import Changes, KeyValueBucket, Settings, Transform
+from ...plugin import Settings, Transform
 from ...subjects import key_is_legal
 from ...templates import Template
 from ...values import Duration, Size
