@@ -69,7 +69,7 @@ def test_both_modes_give_the_same_body() -> None:
         ("application/json; charset=utf-16", b"[\x001\x00]\x00", {"data_base64": "WwAxAF0A"}),
         ("application/octet-stream", b"[1]", {"data_base64": "WzFd"}),
         ("application/json", b"", {}),
-        (None, b"[1]", {"data": [1]}),
+        (None, b' {"a": 1.0e0}\n', {"data": {"a": 1.0}}),
         (None, b"hello", {"data_base64": "aGVsbG8="}),
         (None, b"\x00\xff", {"data_base64": "AP8="}),
         (None, b"", {}),
@@ -81,9 +81,8 @@ def test_a_payload_becomes_data_by_its_media_type(media: str | None, payload: by
     assert {name: value for name, value in body.items() if name.startswith("data") and name != "datacontenttype"} == (
         member
     )
-    again = CODEC.encode(body, Headers(headers))
-    if media != "application/json" or not payload:
-        assert again.data == payload
+    again = read(CODEC.encode(body, Headers(headers)).data, headers)
+    assert again == body
     untouched = make_event(payload, CODEC, headers).set("subject", "s")
     written = CODEC.encode(untouched.encodable, untouched.headers)
     assert written.data == payload, "data that nobody read leaves as it came"
