@@ -185,7 +185,7 @@ def test_a_fault_of_one_part_is_the_fault_of_the_event() -> None:
             raise Reject("bad-part", "no")
         return event
 
-    route = route_of(transform(lambda event: parts_of(event, 3), "split"), transform(second_fails))
+    route = route_of(transform(lambda event: parts_of(event, 3), "part"), transform(second_fails))
     assert went(route) == Failed("transform-1-change", "bad-part", "no")
 
 
@@ -200,7 +200,7 @@ def test_a_suspension_in_the_middle_of_a_split_keeps_what_was_done_and_what_is_l
     async def said_yes(event: Event) -> bool:
         return True
 
-    route = route_of(filter_(said_yes), transform(lambda event: parts_of(event, 3), "split"), transform(later))
+    route = route_of(filter_(said_yes), transform(lambda event: parts_of(event, 3), "part"), transform(later))
     assert not route.is_sync
     result = went(route)
     suspended = []
