@@ -185,6 +185,8 @@ class Journey:
             self._stats.count_step_error(made.step, made.code)
             self._fail(entry, Fault(step=made.step, code=made.code, message=made.message))
             return
+        if len(events) > 1:
+            self._window.note_split(entry, sum(copy.size for copy in made))
         entry.phase = Phase.SENDING
         entry.copies = made
         to_send = [copy for copy in made if not copy.code]

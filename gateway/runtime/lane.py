@@ -154,7 +154,7 @@ class Lane:
             return
         entry = Entry(delivery, now, now + self._ack_wait / 2)
         self.window.add(entry)
-        if self._ready and not self._waiting and (self._bucket is None or self._bucket.take()):
+        if self._ready and not self._waiting and self._may_begin():
             self._journey.begin(entry)
         else:
             self._waiting.append(entry)
@@ -247,10 +247,16 @@ class Lane:
 
     def _work_off(self) -> None:
         """Start what waited for its turn."""
-        while self._waiting and (self._bucket is None or self._bucket.take()):
+        while self._waiting and self._may_begin():
             entry = self._waiting.popleft()
             if self.window.holds(entry):
                 self._journey.begin(entry)
+
+    def _may_begin(self) -> bool:
+        """Whether the rate allows another event now, and what splits have made of others leaves room for it."""
+        if self.window.split > self._max_bytes:
+            return False
+        return self._bucket is None or self._bucket.take()
 
     # ------------------------------------------------------------------ helpers
 

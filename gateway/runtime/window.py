@@ -58,12 +58,15 @@ class Entry:
         "progress_due",
         "reason",
         "received",
+        "split",
         "step",
         "tries",
     )
 
     def __init__(self, delivery: Delivery, received: float, progress_due: float) -> None:
         self.delivery = delivery
+        self.split = 0
+        """Bytes of the copies a split made of it, which are all there at once, each with what surrounds it."""
         self.received = received
         self.progress_due = progress_due
         """When the server must be told that it is still being worked on."""
@@ -86,12 +89,15 @@ class Entry:
 class Window:
     """Entries by stream sequence, and their bytes."""
 
-    __slots__ = ("entries", "history", "size")
+    __slots__ = ("entries", "history", "size", "split")
 
     def __init__(self) -> None:
         self.entries: dict[int, Entry] = {}
         self.history: dict[int, Tries] = {}
         self.size = 0
+        """Bytes of the deliveries in flight."""
+        self.split = 0
+        """Bytes that splits added to them."""
 
     def add(self, entry: Entry) -> None:
         """Take an entry in."""
@@ -105,7 +111,13 @@ class Window:
             return False
         del self.entries[sequence]
         self.size -= entry.delivery.size
+        self.split -= entry.split
         return True
+
+    def note_split(self, entry: Entry, size: int) -> None:
+        """A split made copies of so many bytes of an entry."""
+        self.split += size - entry.split
+        entry.split = size
 
     def holds(self, entry: Entry) -> bool:
         """Whether this very entry is in flight."""
@@ -126,4 +138,4 @@ class Window:
     def forget(self) -> None:
         """Drop every entry: the server has given them away."""
         self.entries.clear()
-        self.size = 0
+        self.size = self.split = 0

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
+from collections.abc import Sequence
 from typing import ClassVar
 
 import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
-from gateway import Event, Filter
+from gateway import Audit, AuditRecord, Event, Filter
 from gateway.jetstream.server import EmbeddedServer
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, in_flight, settled
@@ -115,6 +117,38 @@ async def test_a_backlog_is_worked_off_quickly_through_a_small_window(
     messages = await arrived(nc, "OUT", 2_000, timeout=20)
     assert [message.json for message in messages] == list(range(2_000)), "one at a time keeps the order"
     await settled(nc)
+
+
+class Slow(Audit, name="slow"):
+    """Keep every event in flight until somebody opens the gate."""
+
+    gate: ClassVar[asyncio.Event]
+
+    def prepare(self) -> None:
+        Slow.gate = asyncio.Event()
+
+    async def record(self, records: Sequence[AuditRecord]) -> None:
+        await self.gate.wait()
+
+
+async def test_what_splits_make_of_events_counts_as_in_flight_too(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    """Events of 1 KB that become 50 KB each: the bytes bound the copies, not only what was delivered."""
+    for number in range(40):
+        body = json.dumps({"n": number, "items": list(range(50)), "note": "x" * 800})
+        await nc.publish("in.a", body.encode())
+    fields = {"transforms": [{"split": "items"}], "audits": ["slow"], "timeout": "1m", "source": {"ack-wait": "30s"}}
+    gateway = await run_gateway({"routes": [route(**fields, **{"max-in-flight-bytes": "256KiB"})]}, Slow)
+    window = gateway.lane().window
+    await eventually(lambda: window.split > 256 << 10)
+    begun = len([entry for entry in window.entries.values() if entry.copies])
+    assert begun < 8, "the rest waits as it came"
+    assert window.split < (256 + 64) << 10, "one event more than the limit at most"
+    Slow.gate.set()
+    await arrived(nc, "OUT", 40 * 50)
+    await settled(nc)
+    assert (window.size, window.split) == (0, 0)
 
 
 class Doors(Filter, name="doors"):
