@@ -224,15 +224,15 @@ class Codec(Component):
         """Whatever a codec raises for bytes it cannot read is a decode error; its text may hold the event's data."""
         try:
             return self.decode(data, headers, subject)
-        except DecodeError:
+        except (DecodeError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:
             raise DecodeError(f"{self.name}: {type(error).__name__}") from error
 
     def _checked_attributes(self, body: Any, headers: Headers) -> Attributes:
         try:
             return self.attributes(body, headers)
-        except DecodeError:
+        except (DecodeError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:
             raise DecodeError(f"{self.name}: {type(error).__name__} while reading attributes") from error

@@ -197,7 +197,7 @@ class Parser:
                         data[start:payload_at],
                         data[payload_at:stop],
                     )
-                except Exception:
+                except (Exception, SystemExit, asyncio.CancelledError):
                     # An exception here would end the read loop and leave a connection that is up and deaf.
                     log.exception("a sink failed", extra={"event": "nats.sink-failed"})
             position = stop + 2

@@ -38,7 +38,9 @@ class LifeCycle:
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             try:
                 implementation.function(*[told for _ in implementation.argnames])
-            except Exception:
+            except KeyboardInterrupt:
+                raise
+            except BaseException:
                 log.exception(
                     "plugin %s failed in %s",
                     implementation.plugin_name,

@@ -214,7 +214,7 @@ class _RouteCompiler:
         except PatternError as problem:
             self._note(step, Code.INVALID_PATTERN, problem.path, problem.text, problem.hint)
             return None
-        except Exception as error:  # noqa: BLE001 - a third party's prepare may raise anything; it downs its route
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a third party's prepare raises: its route is down
             # Its own words may quote its config, and with it a secret.
             self.faults.append(("plugin-failed", f"{step.component}: prepare raised {type(error).__name__}"))
             return None

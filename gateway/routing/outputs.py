@@ -170,7 +170,9 @@ def _encode(target: CompiledTarget, event: Event, delivery: Delivery) -> tuple[E
         return target.encode(event.encodable if target.same_codec else event.body, event.headers), True
     except EventError as error:
         return Failed("encode", error.code, one_line(error.message)), True
-    except Exception as error:  # noqa: BLE001 - a codec that cannot write this body must not stop the lane
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a codec that cannot write this body must not stop the lane
         return Failed("encode", "encode-error", where(error)), True
 
 

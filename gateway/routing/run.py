@@ -6,6 +6,7 @@ import re
 import traceback
 from collections.abc import Awaitable
 from inspect import isawaitable
+from types import NoneType
 from typing import Any
 
 import msgspec
@@ -38,7 +39,9 @@ class Stopped(msgspec.Struct, frozen=True, gc=False):
         if self.outcome is Outcome.FILTERED:
             try:
                 return str(self.step.component.explain(self.event))  # type: ignore[attr-defined]
-            except Exception as error:  # noqa: BLE001
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - nor is it the process's end
                 return f"{self.step.label} said no ({type(error).__name__} while explaining)"
         return self.reason
 
@@ -97,6 +100,9 @@ def failed_step(step: Step, error: BaseException) -> Failed | Again:
         # A component's words end in headers and in an advisory of the server.
         code, message = one_line(error.code) or "other", one_line(error.message)
         if isinstance(error, Retry):
+            if not isinstance(error.after, (int, float, NoneType)):
+                fault = f"Retry(after=...) takes seconds, not a {type(error.after).__name__}"
+                return Failed(step.label, "filter-error" if step.is_filter else "transform-error", fault)
             return Again(step.label, code, message, error.after)
         return Failed(step.label, code, message)
     return Failed(step.label, "filter-error" if step.is_filter else "transform-error", where(error))

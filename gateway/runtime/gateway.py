@@ -180,7 +180,11 @@ class Gateway:
             for supervisor in list(self.supervisors.values()):
                 try:
                     supervisor.lane.sweep()
-                except Exception:
+                except (
+                    Exception,
+                    SystemExit,
+                    asyncio.CancelledError,
+                ):  # `sweep` waits for nothing: it is no cancellation
                     log.exception(
                         "the sweep of a route failed",
                         extra={"event": "route.sweep-failed", "route": supervisor.route.name},

@@ -18,7 +18,7 @@ from ..ports import Clock, Publisher, Source
 from ..routing.letters import OMITTED, Fault, dead_letter
 from ..routing.outputs import copies, hops_of
 from ..routing.route import CompiledRoute, MessageIds
-from ..routing.run import Again, Failed, Passed, Result, Stopped, Suspended, one_line, resume, run
+from ..routing.run import Again, Failed, Passed, Result, Stopped, Suspended, one_line, resume, run, where
 from ..routing.verdict import CRASH_LOOP, GiveUp, HandOver, after_event_fault
 from .auditing import Auditor
 from .faults import Faults
@@ -341,8 +341,10 @@ class Journey:
             if step.settled is not None:
                 try:
                     step.settled(event, outcome)
-                except Exception:
-                    log.exception(
-                        "a component failed to remember",
+                except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 - the event is settled
+                    # Its type and place only: what it says of itself may be event data.
+                    log.error(
+                        "a component failed to remember: %s",
+                        where(error),
                         extra={"event": "component.settled-failed", "route": self.route.name, "step": step.label},
                     )

@@ -10,7 +10,7 @@ import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
-from gateway import Attributes, Codec, Encoded, Event, Filter, Reject, Settings, Transform
+from gateway import Attributes, Codec, Encoded, Event, Filter, Reject, Retry, Settings, Transform
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, settled
 
@@ -190,6 +190,23 @@ async def test_a_codec_that_raises_costs_its_event_only(
     assert letter.data == b"bad"
     assert SECRET not in letter.header_block.decode()
     await settled(nc)
+
+
+class BadPause(Filter, name="bad-pause"):
+    """Ask for another try after what is no number."""
+
+    def accepts(self, event: Event) -> bool:
+        raise Retry(after="soon")  # type: ignore[arg-type]
+
+
+async def test_a_pause_that_is_no_number_is_a_fault_of_the_component(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    await run_gateway({"routes": [route(filters=["bad-pause"])]}, BadPause)
+    await js.publish("in.a", b"1")
+    (letter,) = await arrived(nc, "DLQ", 1)
+    assert letter.headers["Gateway-Error-Code"] == "filter-error"
+    assert letter.headers["Gateway-Error-Message"] == "Retry(after=...) takes seconds, not a str"
 
 
 class AlwaysExits(Filter, name="always-exits"):
