@@ -12,7 +12,7 @@ from importlib.metadata import version
 
 from .clock import SystemClock
 from .config import model
-from .errors import ConfigError
+from .errors import ConfigError, GatewayError
 from .jetstream.context import JetStreamContext
 from .jetstream.edge import JetStreamEdge
 from .lent import Context, GatewayInfo
@@ -35,6 +35,12 @@ log = logging.getLogger("gateway")
 DISTRIBUTION = "nats-event-gateway"
 CONNECT_PATIENCE = 2.0
 """Seconds until a server that does not answer at the start counts as away."""
+OF_THE_PROCESS = ("nats", "http", "log")
+"""Fields of the config that a reload leaves as they are."""
+
+
+class ReloadRefused(GatewayError):
+    """The config is good, but not for a gateway that runs."""
 
 
 class Application:
@@ -125,8 +131,18 @@ class Application:
     async def reload(self, config: model.Config, registry: Registry) -> dict[str, list[str]]:
         """Go over to another config; raises ConfigError, and keeps the old one, when it cannot be compiled.
 
-        What belongs to the process, not to routes (name, nats, http), stays until a restart.
+        What belongs to the process, not to routes, stays until a restart, and the log says so. Another name is refused,
+        with ReloadRefused: every durable and message id would be another one, and the streams would begin anew.
         """
+        if config.name != self.config.name:
+            raise ReloadRefused(
+                f"the gateway's name changes from {self.config.name} to {config.name}: restart it for that"
+            )
+        kept = [field for field in OF_THE_PROCESS if getattr(config, field) != getattr(self.config, field)]
+        if kept:
+            log.warning(
+                "changed, and used only after a restart: %s", ", ".join(kept), extra={"event": "config.needs-restart"}
+            )
         try:
             routes = self._compile(config, registry)
         except ConfigError:

@@ -9,7 +9,7 @@ import os
 import signal
 from collections.abc import Callable
 
-from .app import Application
+from .app import Application, ReloadRefused
 from .config import model
 from .errors import ConfigError
 from .registry import Registry
@@ -106,6 +106,10 @@ class Daemon:
                 log.error(
                     "reload refused: %s", problem, extra={"event": "config.reload-failed", "code": str(problem.code)}
                 )
+            return
+        except ReloadRefused as error:
+            self._app.reload_failed()
+            log.error("reload refused: %s", error, extra={"event": "config.reload-failed"})
             return
         except Exception:
             self._app.reload_failed()

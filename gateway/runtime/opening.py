@@ -21,6 +21,10 @@ OPEN_LIMIT = 10.0
 """Seconds a component may take to open, and to close: a route that waits for ever would look like one that starts."""
 
 
+Call = Callable[[], Awaitable[BaseException | None]]
+"""Opens or closes, and returns what was raised: an exit raised in a task would end the event loop."""
+
+
 class _Shared:
     """A component that routes share, and how many of them do."""
 
@@ -47,13 +51,13 @@ class Openings:
                 self._shared.setdefault(id(component), _Shared()).users += 1
         return RouteComponents(route, self)
 
-    async def open(self, component: Component, call: Callable[[], Awaitable[None]]) -> None:
-        """Open a shared component unless it is; raises what `call` raises."""
+    async def open(self, component: Component, call: Call) -> BaseException | None:
+        """Open a shared component unless it is; returns what that raised."""
         shared = self._shared[id(component)]
         async with shared.lock:
-            if not shared.opened:
-                await call()
-                shared.opened = True
+            error = None if shared.opened else await call()
+            shared.opened = error is None
+            return error
 
     async def leave(self, component: Component, call: Callable[[], Awaitable[None]]) -> None:
         """A route needs a shared component no more; the last one closes it."""
@@ -85,12 +89,9 @@ class RouteComponents:
         for component in self._route.components:
             if id(component) in self._opened:
                 continue
-            try:
-                if component.shared:
-                    await self._openings.open(component, partial(self._call, component, "open"))
-                else:
-                    await self._call(component, "open")
-            except (Exception, SystemExit) as error:
+            call = partial(self._call, component, "open")
+            error = await (self._openings.open(component, call) if component.shared else call())
+            if error is not None:
                 text = f"{component.name}: open raised {type(error).__name__}"
                 if isinstance(error, EventError):
                     # Raised on purpose, with words meant to be read; any other's may hold a secret.
@@ -116,20 +117,35 @@ class RouteComponents:
         if component.blocking and self.workers.of(component).busy:
             log.error("a component was not closed: one of its calls does not return", extra=told)
             return
-        try:
-            await self._call(component, "close")
-        except (Exception, SystemExit):
-            log.exception("a component failed to close", extra=told)
+        error = await self._call(component, "close")
+        if error is not None:
+            log.error("a component failed to close", exc_info=error, extra=told)
 
-    async def _call(self, component: Component, name: str) -> None:
-        """Call `open` or `close`, where the component's calls belong, with a limit."""
-        function: Callable[[], Awaitable[None] | None] = getattr(component, name)
-        waiting: Awaitable[None] | None
-        if component.blocking and not inspect.iscoroutinefunction(function):
-            waiting, error = await asyncio.wait_for(self.workers.of(component).call(function), OPEN_LIMIT)
-            if error is not None:
-                raise error
-        else:
-            waiting = function()
-        if inspect.isawaitable(waiting):
-            await asyncio.wait_for(waiting, OPEN_LIMIT)
+    async def _call(self, component: Component, name: str) -> BaseException | None:
+        """Call `open` or `close`, where the component's calls belong, with a limit; returns what it raised."""
+        try:
+            return await asyncio.wait_for(self._attempt(component, getattr(component, name)), OPEN_LIMIT)
+        except TimeoutError as error:
+            return error
+
+    async def _attempt(
+        self, component: Component, function: Callable[[], Awaitable[None] | None]
+    ) -> BaseException | None:
+        try:
+            waiting: Awaitable[None] | None
+            if component.blocking and not inspect.iscoroutinefunction(function):
+                waiting, error = await self.workers.of(component).call(function)
+                if error is not None:
+                    return error
+            else:
+                waiting = function()
+            if inspect.isawaitable(waiting):
+                await waiting
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises is its route's trouble only
+            return error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            return error
+        return None

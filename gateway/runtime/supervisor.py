@@ -86,6 +86,7 @@ class Supervisor:
         Returns how many events were in flight and how many of them were given back.
         """
         lane = self.lane
+        self.settled.set()  # Whoever waits for the start of a route that ends instead has waited long enough.
         self.lane.faults.stopped(RouteState.DRAINING)
         if self._task is not None:
             self._task.cancel()

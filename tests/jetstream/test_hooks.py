@@ -153,7 +153,8 @@ class Told:
 
 async def reload(gateway: RunningGateway, told: Told, routes: list[dict[str, Any]]) -> None:
     registry = registry_with((), told.hooks)
-    config = {"nats": {"servers": gateway.app.config.nats.servers}, "routes": routes}
+    running = gateway.app.config
+    config = {"name": running.name, "nats": {"servers": running.nats.servers}, "routes": routes}
     await gateway.app.reload(read_config(config, registry), registry)
     await gateway.up()
 
