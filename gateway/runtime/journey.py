@@ -18,10 +18,11 @@ from ..ports import Clock, Publisher, Source
 from ..routing.letters import OMITTED, Fault, dead_letter
 from ..routing.outputs import copies, hops_of
 from ..routing.route import CompiledRoute, MessageIds
-from ..routing.run import Again, Failed, Passed, Result, Stopped, Suspended, one_line, resume, run, where
+from ..routing.run import Again, Failed, Passed, Result, Stopped, Suspended, one_line, resume, run
 from ..routing.verdict import CRASH_LOOP, GiveUp, HandOver, after_event_fault
 from .auditing import Auditor
 from .faults import Faults
+from .memory import tell_memory
 from .sender import Sender
 from .stats import RouteStats
 from .waiting import StepRunner
@@ -48,9 +49,7 @@ class Journey:
         verify: Callable[[], None],
         workers: Workers,
     ) -> None:
-        """`left` is called after each entry that left the window; `verify` has the source opened again, which ends
-        in `start` or in `forget`.
-        """
+        """`left` is called after each entry that left; `verify` opens the source again: `start` or `forget` follows."""
         self.route = route
         self._source = source
         self._publisher = publisher
@@ -117,9 +116,22 @@ class Journey:
         """No fault of this program may stop the lane either: the event stays in the window and is tried again."""
         try:
             self._process(entry)
-        except Exception:
-            log.exception("internal error", extra={"event": "route.internal-error", "route": self.route.name})
+        except Exception:  # noqa: BLE001
+            self._stumble(entry)
+
+    def _stumble(self, entry: Entry) -> None:
+        """Begin an event anew after a fault of this program, being handled; its ids make a repeat harmless."""
+        told = {"event": "route.internal-error", "route": self.route.name}
+        log.exception("internal error", extra=told)
+        if not self._window.holds(entry):
+            return
+        self.sender.let_go(entry)
+        try:
             self._again(entry, Again("internal", "other", "internal error of the gateway"))
+        except Exception:
+            log.exception("internal error over the dead letter, too", extra=told)
+            entry.phase = Phase.PAUSED
+            entry.due = self._now() + float(self.route.config.retry.max)
 
     def _process(self, entry: Entry) -> None:
         delivery = entry.delivery
@@ -171,9 +183,8 @@ class Journey:
                 self._after(
                     entry, answer if isinstance(answer, (Again, Failed)) else resume(self.route, paused, answer.value)
                 )
-            except Exception:
-                log.exception("internal error", extra={"event": "route.internal-error", "route": self.route.name})
-                self._again(entry, Again("internal", "other", "internal error of the gateway"))
+            except Exception:  # noqa: BLE001
+                self._stumble(entry)
 
     def _publish(self, entry: Entry, events: list[Event]) -> None:
         assert entry.event is not None
@@ -198,6 +209,12 @@ class Journey:
 
     def copies_settled(self, entry: Entry) -> None:
         """Every copy is stored or given up; or the dead letter is."""
+        try:
+            self._all_settled(entry)
+        except Exception:  # noqa: BLE001
+            self._stumble(entry)
+
+    def _all_settled(self, entry: Entry) -> None:
         letter = entry.letter
         if letter is not None:
             if letter.ack is None:
@@ -221,8 +238,6 @@ class Journey:
                 step="publish", code=first.code, message=first.fault, exhausted=entry.exhausted, failed_targets=names
             ),
         )
-
-    # ------------------------------------------------------------------ faults of the event
 
     def _again(self, entry: Entry, fault: Again) -> None:
         """A passing fault of the event: pause, hand it over, or give up, as the policy says."""
@@ -296,8 +311,6 @@ class Journey:
         self._window.remove(entry)
         self._left()
 
-    # ------------------------------------------------------------------ the end of an event
-
     def _finish(self, entry: Entry) -> None:
         """Its fate is stored: audit it if asked, then settle."""
         if self._audits:
@@ -308,7 +321,10 @@ class Journey:
 
     def _audited(self, entry: Entry) -> None:
         if self._window.holds(entry):
-            self._settle(entry)
+            try:
+                self._settle(entry)
+            except Exception:  # noqa: BLE001
+                self._stumble(entry)
 
     def _settle(self, entry: Entry) -> None:
         if not self._source.watched:
@@ -333,18 +349,5 @@ class Journey:
             if tries is not None and tries.parked:
                 stats.parked -= 1
         if self._remembers and entry.event is not None:
-            self._tell_memory(entry.event, outcome)
+            tell_memory(self.route, entry.event, outcome)
         self._left()
-
-    def _tell_memory(self, event: Event, outcome: Outcome) -> None:
-        for step in self.route.steps:
-            if step.settled is not None:
-                try:
-                    step.settled(event, outcome)
-                except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 - the event is settled
-                    # Its type and place only: what it says of itself may be event data.
-                    log.error(
-                        "a component failed to remember: %s",
-                        where(error),
-                        extra={"event": "component.settled-failed", "route": self.route.name, "step": step.label},
-                    )

@@ -199,7 +199,12 @@ class Lane:
                 self._source.progress(entry.delivery.token)
                 entry.progress_due = now + self._ack_wait / 2
             if entry.due <= now and self._ready:
-                self._due(entry, now)
+                try:
+                    self._due(entry, now)
+                except Exception:
+                    # A fault of this program over one event must not keep the sweep from the others.
+                    log.exception("internal error", extra={"event": "route.internal-error", "route": self.route.name})
+                    entry.due = now + 1.0
         if self._ready:
             if self._source.heard:
                 self.faults.clear(UNHEARD)

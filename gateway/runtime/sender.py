@@ -131,6 +131,15 @@ class Sender:
         for circuit in self.circuits.values():
             circuit.forget(self._now())
 
+    def let_go(self, entry: Entry) -> None:
+        """An event begins anew: what was sent of it has no fate of its own any more."""
+        for copy in (*entry.copies, *(() if entry.letter is None else (entry.letter,))):
+            circuit = self._circuit(copy)
+            circuit.held.pop(copy, None)
+            circuit.release(copy, self._now())
+            self._expect_no_more(copy)
+        entry.copies, entry.letter, entry.fault, entry.due = [], None, None, NEVER
+
     def _circuit(self, copy: Copy) -> Circuit:
         return self.circuits[LETTERS if copy.target is None else copy.target.name]
 
