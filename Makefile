@@ -5,6 +5,7 @@ PYTHON ?= python3
 UV ?= $(shell command -v uv 2>/dev/null)
 ARGS ?=
 BIN := .venv/bin
+PLUGINS := $(wildcard plugins/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench schema fresh clean
@@ -36,19 +37,21 @@ fresh:  ## clone the last commit to a temporary folder and run both commands the
 	$(MAKE) -C "$$folder/clone" demo ARGS='--for 5s' && $(MAKE) -C "$$folder/clone" test
 
 clean:  ## remove the virtual environment and everything made
-	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist plugins/*/dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamp makes the second run instant. What the tests need covers what the demo needs.
+# The stamp makes the second run instant. What the tests need covers what the demo needs, and the plugins beside.
+.venv/.installed-test: WITH = $(PLUGINS:%/pyproject.toml=-e './%[test]')
+.venv/.installed-test: $(PLUGINS)
 .venv/.installed-%: pyproject.toml
 	@echo 'installing what make $(or $(MAKECMDGOALS),$*) needs into .venv'
 ifneq ($(UV),)
 	@test -x $(BIN)/python || "$(UV)" venv -q --python '>=3.11' .venv
-	@"$(UV)" pip install -q --python $(BIN)/python -e '.[$*]'
+	@"$(UV)" pip install -q --python $(BIN)/python -e '.[$*]' $(WITH)
 else
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	{ echo 'this needs Python 3.11 or later; say where it is: make PYTHON=python3.12 ...'; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[$*]'
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[$*]' $(WITH)
 endif
 	@touch .venv/.installed-embedded $@
