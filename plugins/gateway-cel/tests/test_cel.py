@@ -1,0 +1,193 @@
+"""What the filter says of an event, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from gateway import MISSING, ConfigProblem, Path, Reject
+from gateway_cel import Cel
+
+
+@dataclass
+class FakeEvent:
+    """As much of an event as the filter asks for."""
+
+    body: Any
+    headers: dict[str, str] = field(default_factory=dict)
+    id: str = "e-1"
+    type: str | None = "OrderPaid"
+    source: str | None = None
+    time: datetime | None = datetime(2026, 5, 1, tzinfo=UTC)
+    subject: str = "orders.paid"
+    correlation_id: str = "c-1"
+
+    def top(self, key: str) -> Any:
+        return self.body.get(key, MISSING) if isinstance(self.body, dict) else MISSING
+
+    def get(self, path: Path, default: Any = None) -> Any:
+        value = path.read(self)  # type: ignore[arg-type]
+        return default if value is MISSING else value
+
+
+def made(expression: str) -> Any:
+    """The filter, prepared."""
+    component = Cel(expression, None)  # type: ignore[arg-type]
+    component.prepare()
+    return component
+
+
+def says(expression: str, body: Any = None, **attributes: Any) -> bool:
+    """What the filter answers."""
+    answer: bool = made(expression).accepts(FakeEvent({} if body is None else body, **attributes))
+    return answer
+
+
+ORDER = {"type": "OrderPaid", "data": {"total": 120.5, "count": 3, "items": [{"qty": 1}, {"qty": 3}], "note": None}}
+
+TRUE = [
+    "data.total > 100",
+    "data.total > 100 && data.count == 3.0",
+    "data.items.exists(item, item.qty > 2)",
+    "data.items.all(data, data.qty > 0) && data.total > 100",
+    "data.note == null",
+    "has(data.total) && !has(data.vat)",
+    "data.?vat.orValue(1) == 1",
+    "event.body.data.items[1].qty == 3",
+    'event.body.type == "OrderPaid" && event.type == "OrderPaid"',
+    'event.id == "e-1" && event.subject.startsWith("orders.") && event.correlation_id == "c-1"',
+    'event.time >= timestamp("2026-05-01T00:00:00Z") && event.time.getFullYear() == 2026',
+    "data.vat > 1 || data.total > 1",
+    "double(data.count) * 1.5 > 4.0",
+]
+FALSE = [
+    ("data.total > 1000", "the expression is false"),
+    ("data.vat > 100", "data.vat is absent"),
+    ("!(data.vat > 100)", "data.vat is absent"),
+    ("data.vat != 7", "data.vat is absent"),
+    ("nothing.at.all == 1", "nothing.at.all is absent"),
+    ('data["vat"] == 1', "a key the expression reads is absent"),
+    ('data.total == 1 || data.total.startsWith("x")', "the types do not fit: (double).startsWith(string)"),
+    ("data.note.size() > 1", "the types do not fit: (null_type).size()"),
+    ("data.count * 1.5 > 1.0", "the types do not fit: _*_(int64, double)"),
+    ("1 / (data.count - 3) == 1", "the expression cannot be evaluated: invalid argument"),
+    ('event.source == "x"', "event.source is absent"),
+    ('event.headers["x-tenant"] == "x"', "a key the expression reads is absent"),
+]
+
+
+@pytest.mark.parametrize("expression", TRUE)
+def test_an_event_of_which_it_is_true_is_accepted(expression: str) -> None:
+    assert says(expression, ORDER) is True
+
+
+@pytest.mark.parametrize(("expression", "why"), FALSE)
+def test_what_is_false_or_cannot_be_evaluated_is_not_accepted_and_says_why(expression: str, why: str) -> None:
+    """An absent key is not true, and not the text of an error, which would be."""
+    component, event = made(expression), FakeEvent(ORDER)
+    assert component.accepts(event) is False
+    assert component.explain(event) == why
+
+
+def test_headers_are_found_in_lower_case_whatever_case_they_came_in() -> None:
+    assert says('event.headers["x-tenant"] == "acme"', headers={"X-Tenant": "acme"})
+
+
+def test_a_header_that_is_no_text_is_readable() -> None:
+    """A broken byte comes as a surrogate, which no CEL string can hold."""
+    assert says('event.headers["x"] == "a\N{REPLACEMENT CHARACTER}"', headers={"X": "a\udcff"})
+
+
+@pytest.mark.parametrize("body", [[1, 2], "data", 7, None, b"data", True])
+def test_a_body_without_keys_is_not_accepted(body: Any) -> None:
+    component = made("data.total > 100")
+    assert component.accepts(FakeEvent(body)) is False
+    assert component.explain(FakeEvent(body)) == "data.total is absent"
+
+
+def test_a_body_without_keys_can_be_asked_as_a_whole() -> None:
+    assert says("event.body.size() == 2 && event.body[0] == 1", [1, 2])
+    assert says('event.body == b"raw"', b"raw")
+
+
+@pytest.mark.parametrize("value", ["no", 1, None, [True], {"a": True}, 1.5, b"x", "ERROR", ""])
+def test_an_answer_that_is_neither_true_nor_false_is_refused(value: Any) -> None:
+    with pytest.raises(Reject) as caught:
+        says("data.paid", {"data": {"paid": value}})
+    assert caught.value.code == "cel-not-boolean"
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_a_boolean_of_the_event_is_an_answer(value: bool) -> None:
+    assert says("data.paid", {"data": {"paid": value}}) is value
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        (1 << 64, "a whole number beyond 64 bits"),
+        (-(1 << 63) - 1, "a whole number beyond 64 bits"),
+        ([[{"x": 1 << 70}]], "a whole number beyond 64 bits"),
+        ({None: 1}, "an object whose keys are not text"),
+        ([{1.5: 1}], "an object whose keys are not text"),
+    ],
+)
+def test_a_value_cel_does_not_have_is_refused_where_it_is_read(value: Any, what: str) -> None:
+    """Nobody has decided, so it is not filtered; where nobody reads it, it does no harm."""
+    body = {"data": {"x": value, "total": 120}}
+    with pytest.raises(Reject, match=f"^the expression reads {what}$") as caught:
+        says("data.x == 1", body)
+    assert caught.value.code == "cel-value"
+    assert says("data.total > 100", body)
+
+
+@pytest.mark.parametrize("value", [(1 << 64) - 1, -(1 << 63), b"\xff", "\x00", 1e308, [], {}, [[[]]], {1: 2}, {"": 1}])
+def test_values_at_the_edge_are_taken(value: Any) -> None:
+    assert says("x == x", {"x": value}) is True
+
+
+def test_a_deep_value_is_taken() -> None:
+    deep: Any = 1
+    for _ in range(900):
+        deep = [deep]
+    assert says("x == x", {"x": deep})
+
+
+def test_a_long_evaluation_ends() -> None:
+    with pytest.raises(Reject) as caught:
+        says("x.all(a, x.all(b, x.all(c, a + b + c >= 0)))", {"x": list(range(200))})
+    assert caught.value.code == "cel-budget"
+
+
+def test_a_regular_expression_cannot_run_away() -> None:
+    assert says('x.matches("^(a+)+$")', {"x": "a" * 100_000 + "b"}) is False
+
+
+def test_no_word_of_the_event_is_in_an_explanation_or_a_refusal() -> None:
+    secret = "4111-1111"
+    for expression in ["m[key] == 1", "key > 5", "int(key) == 1", "m[0] == 1", "timestamp(key) == timestamp(key)"]:
+        component, event = made(expression), FakeEvent({"key": secret, "m": {secret + "x": 1}})
+        assert component.accepts(event) is False
+        assert "4111" not in component.explain(event)
+
+
+@pytest.mark.parametrize(
+    ("expression", "keys"),
+    [
+        ("data.total > 1 && region == 'x'", {"data", "region"}),
+        ("event.body.type == 'x'", {"type"}),
+        ("event.type == 'x'", set()),
+        ("event.body.size() > 1 && data.total > 1", None),
+    ],
+)
+def test_it_says_which_keys_it_reads(expression: str, keys: set[str] | None) -> None:
+    """So that its route decodes no more of an event."""
+    assert made(expression).reads() == keys
+
+
+def test_a_bad_expression_is_a_config_problem() -> None:
+    with pytest.raises(ConfigProblem, match="column 4"):
+        made("a >> 1")
