@@ -18,6 +18,7 @@ from ..problems import Code, Problem, did_you_mean
 from .foreign import Refusal, read_foreign
 from .hints import own_hint, type_hint
 from .limits import faults
+from .merge import is_null
 from .report import ConfigPath, problem_at, unknown_field
 from .scalars import ScalarError, resolve
 from .shapes import (
@@ -97,6 +98,7 @@ class Converter:
         self, node: MappingNode, known: tuple[Field, ...], path: ConfigPath, also: tuple[str, ...] = ()
     ) -> dict[str, Any]:
         """The fields of a mapping by their names in Python, INVALID ones included; `also` are keys read elsewhere."""
+        node = _without_nulls(node, known)
         by_key = {field.key: field for field in known}
         values: dict[str, Any] = {}
         for key, child in node.entries:
@@ -307,6 +309,13 @@ class Converter:
         text = NOT_VALID_HERE if node.tainted else value.text
         place = find_key(node, value.path) if "unknown field" in value.text else find(node, value.path)
         return self.note(place, (*path, *value.path), Code.WRONG_TYPE, text)
+
+
+def _without_nulls(node: MappingNode, known: tuple[Field, ...]) -> MappingNode:
+    """Without the nulls that stand for a default: the gateway's own fields are as good as absent then."""
+    unset = {field.key for field in known if field.null_unsets}
+    entries = tuple((key, child) for key, child in node.entries if key.text not in unset or not is_null(child))
+    return MappingNode(node.file, node.line, node.column, entries)
 
 
 def _extra(metas: tuple[msgspec.Meta, ...]) -> dict[str, Any]:

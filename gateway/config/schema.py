@@ -13,12 +13,13 @@ import msgspec
 
 from ..paths import Path
 from ..plugin import Component
-from ..registry import BASES, BUILTIN, Registry
+from ..registry import BASES, Registry
 from ..templates import Template
 from ..values import Duration, Rate, Secret, Size, Subject
 from . import model
 from .describe import field_docs, shown_default
 from .shapes import LISTS, MAPPINGS, fields_of, kinds, members, unwrap
+from .steps import needs_settings
 
 Schema = dict[str, Any]
 
@@ -139,7 +140,7 @@ class _Writer:
         properties: dict[str, Schema] = {}
         for field in known:
             schema = self._type(field.type, partial=partial)
-            if own and not field.required and "null" not in kinds(field.type):
+            if (own and (partial or not field.required)) and "null" not in kinds(field.type):
                 schema = {"anyOf": [schema, _NULL]}  # null unsets
             default = shown_default(cls, field.name)
             if default is not None:
@@ -165,29 +166,30 @@ class _Writer:
         mappings: list[Schema] = []
         short = set(self._registry.names(kind))
         for plugin, component in self._registry.components(kind):
-            config = self._config(component)
+            config, needed = self._config(component)
             spellings = [component.name] if component.name in short else []
-            if plugin != BUILTIN or not spellings:
-                spellings.append(f"{plugin}/{component.name}")
-            for name in spellings:
-                names.append(name)
-                mappings.append(
-                    {
-                        "type": "object",
-                        "description": component.summary,
-                        "properties": {name: config},
-                        "required": [name],
-                        "additionalProperties": False,
-                    }
-                )
-        return {"oneOf": [{"type": "string", "enum": names}, *mappings]}
+            spellings.append(f"{plugin}/{component.name}")
+            if not needed:
+                names += spellings
+            mappings.append(
+                {
+                    "type": "object",
+                    "description": component.summary,
+                    "properties": dict.fromkeys(spellings, config),
+                    "minProperties": 1,
+                    "maxProperties": 1,
+                    "additionalProperties": False,
+                }
+            )
+        return {"anyOf": [{"enum": names}, *mappings, _EXPANSION]}
 
-    def _config(self, component: type[Component]) -> Schema:
+    def _config(self, component: type[Component]) -> tuple[Schema, bool]:
+        """The schema of a component's config, and whether it must be there."""
         try:
-            schema = self._type(component.Config)
+            schema, needed = self._type(component.Config), needs_settings(component.Config)
         except Exception:  # noqa: BLE001 - a third party's type may be one nobody can describe
-            return {}
-        return {"anyOf": [schema, _NULL]}
+            return {}, False
+        return (schema if needed else {"anyOf": [schema, _NULL]}), needed
 
 
 def _text(limits: Schema) -> Schema:

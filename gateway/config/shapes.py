@@ -36,6 +36,7 @@ from ..paths import Path
 from ..problems import Code
 from ..templates import Template
 from ..values import Duration, Rate, Secret, Size, Subject
+from .model import Model
 from .report import listed
 from .tree import quote
 
@@ -94,6 +95,8 @@ class Field:
     key: str
     type: Any
     required: bool
+    null_unsets: bool = False
+    """A null in the file is as good as no value; of other types it is a value, right or wrong."""
 
 
 def unwrap(wanted: Any) -> tuple[Any, tuple[msgspec.Meta, ...]]:
@@ -134,8 +137,9 @@ def is_struct(base: Any) -> bool:
 def fields_of(base: Any) -> tuple[Field, ...] | None:
     """The fields of a Struct, dataclass or TypedDict; None for anything else."""
     if is_struct(base):
+        own = issubclass(get_origin(base) or base, Model)
         return tuple(
-            Field(item.name, item.encode_name, item.type, item.required)
+            Field(item.name, item.encode_name, item.type, item.required, own and not item.required)
             for item in msgspec.structs.fields(base)
             if not _internal(item.type)
         )

@@ -112,6 +112,15 @@ def _config(converter: Converter, node: Node, named: _Named, wanted: Any) -> tup
         return node, converter.note(named.place, named.path, Code.COMPONENT, text, "the plugin's author must repair it")
 
 
+def needs_settings(wanted: Any) -> bool:
+    """Whether a step of this config's type cannot stand without settings."""
+    alternatives = members(wanted)
+    if alternatives is not None:
+        return all(needs_settings(member) for member in alternatives)
+    required = any(field.required for field in fields_of(unwrap(wanted)[0]) or ())
+    return required or ("null" not in kinds(wanted) and not _takes_mapping(wanted))
+
+
 def _takes_mapping(wanted: Any) -> bool:
     """Whether the type is a Struct or mapping, or has one among its alternatives."""
     base, _ = unwrap(wanted)

@@ -66,6 +66,13 @@ GOOD = [
     "defaults: {retry: {attempts: 3}, rate: null, codec: raw}\n",
     "nats: {user: a, password: b, tls: {ca: x}}\n",
     "streams: [{name: A, max-age: 1h30m}]\n",
+    "streams: [{name: A, subjects: null, max-age: null}]\n",
+    "nats: {servers: null, inbox-prefix: null, user: null}\n",
+    "log: {level: null}\n",
+    "http: {listen: null}\n",
+    "plugins: {disable: null, only: null}\n",
+    "defaults: {source: null, targets: null, name: null}\n",
+    "defaults: {targets: [{subject: x, name: null, headers: null, codec: null}]}\n",
 ]
 STEPS = [
     "pass",
@@ -76,11 +83,15 @@ STEPS = [
     "share: {rate: 1, key: a}",
     "pattern: {a: [1]}",
     "pass:",
+    "builtin/subject: [a.b]",
+    "builtin/pattern: {a: [1]}",
 ]
 
 
 @pytest.mark.parametrize("head", GOOD)
 def test_what_check_takes_is_valid(head: str, validator: Draft202012Validator) -> None:
+    known = head.replace("${NAME}", "shop").replace("${HOPS:-3}", "3").replace("include: routes/*.yaml", "")
+    assert [str(problem) for problem in examine_text(known + ROUTE, registry=acme()).problems] == []
     assert list(validator.iter_errors(yaml.safe_load(head.replace("off", '"off"') + ROUTE))) == []
 
 
@@ -88,6 +99,13 @@ def test_what_check_takes_is_valid(head: str, validator: Draft202012Validator) -
 def test_steps_of_installed_plugins_are_valid(step: str, validator: Draft202012Validator) -> None:
     document = yaml.safe_load(ROUTE + f"    filters:\n      - {step}\n")
     assert list(validator.iter_errors(document)) == []
+
+
+@pytest.mark.parametrize("step", ["subject", "subject:", "share", "builtin/subject:", "above:", "acme/above", "nope"])
+def test_a_step_without_the_settings_it_needs_is_invalid(step: str, validator: Draft202012Validator) -> None:
+    text = ROUTE + f"    filters:\n      - {step}\n"
+    assert examine_text(text, registry=acme()).config is None
+    assert list(validator.iter_errors(yaml.safe_load(text))) != []
 
 
 BAD = [
