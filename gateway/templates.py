@@ -138,6 +138,12 @@ def check_subject(template: Template, allowed: Sequence[str] | None = None) -> N
     fault = subject_fault(example)
     if fault:
         raise ConfigProblem((), f"{template.text!r} is no subject: {fault}")
+    if len("".join(part for part in template.parts if isinstance(part, str)).encode()) > MAX_SUBJECT:
+        raise ConfigProblem((), f"the subject is over {MAX_SUBJECT} bytes, more than a server takes")
+    first = template.parts[0]
+    if isinstance(first, Placeholder) and first.default and first_token_is_reserved(first.default):
+        fault = f"with its default {template.text!r} would begin with $ or _, which is the server's own"
+        raise ConfigProblem((), fault)
     for placeholder in template.placeholders():
         if placeholder.default is not None and not placeholder.token and not token_is_safe(placeholder.default):
             raise ConfigProblem((), f"the default {placeholder.default!r} in {template.text!r} is not one legal token")
@@ -204,6 +210,10 @@ def _end(text: str, start: int) -> int:
 
 def _placeholder(inner: str) -> Placeholder:
     path, *options = _split_bars(inner)
+    if path != path.strip(" "):
+        # A key may have spaces, but one at an edge is most likely meant for the reader's eye.
+        hint = f"write {{{path.strip(' ')}}}; a key with a space at its edge stands in quotes"
+        raise ConfigProblem((), f"a space at the edge of the path in {{{inner}}}", hint)
     default: str | None = None
     token = False
     for option in options:

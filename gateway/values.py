@@ -14,7 +14,11 @@ from .subjects import wildcard_fault
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONGEST = 40
-"""Characters a duration is written with at most; beyond, numbers are no use to any clock."""
+"""Characters a duration is written with at most."""
+_CENTURY = 36_500 * 86_400
+"""Seconds a duration lasts at most: the server counts nanoseconds in 64 bits."""
+_LARGEST = 2**63 - 1
+"""Bytes of a size at most, for the same reason."""
 _SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB|TiB)")
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|m|h)")
@@ -29,7 +33,10 @@ class Duration(float):
         if isinstance(text, str):
             parts = list(_DURATION.finditer(text))
             if parts and "".join(part[0] for part in parts) == text and len(text) <= _LONGEST:
-                return cls(sum(float(part[1]) * _SECONDS[part[2]] for part in parts))
+                seconds = sum(float(part[1]) * _SECONDS[part[2]] for part in parts)
+                if seconds > _CENTURY:
+                    raise ConfigProblem((), f"{text} is longer than a hundred years", "36500d is the most")
+                return cls(seconds)
         raise ConfigProblem(
             (), f"expected a duration, got {_shown(text)}", "write a number and ms, s, m, h or d: 250ms, 30s, 24h"
         )
@@ -53,7 +60,10 @@ class Size(int):
     def parse(cls, text: object) -> Self:
         """Read a size; raises ConfigProblem."""
         if isinstance(text, str) and (found := _SIZE.fullmatch(text)):
-            return cls(int(found[1]) * _BYTES[found[2]])
+            size = int(found[1]) * _BYTES[found[2]] if len(found[1]) <= _LONGEST else _LARGEST + 1
+            if size > _LARGEST:
+                raise ConfigProblem((), f"{_shown(text)} is more than a server can count", "8388607TiB is the most")
+            return cls(size)
         raise ConfigProblem(
             (), f"expected a size, got {_shown(text)}", "write a whole number and B, KiB, MiB or GiB: 512KiB"
         )

@@ -11,6 +11,7 @@ from ..errors import ConfigProblem
 from ..problems import Code, Problem, Severity
 from ..subjects import matches, overlaps, wildcard_fault
 from ..templates import Template
+from ..values import Duration
 from . import model
 from .report import ConfigPath, line_of, problem_at
 from .tree import Key, MappingNode, Node, ScalarNode, SequenceNode, find, find_key, quote
@@ -44,6 +45,8 @@ def check_streams(streams: Node | None) -> Found:
         (("streams", index), item) for index, item in enumerate(streams.items) if isinstance(item, MappingNode)
     ]
     yield from _double_names(declared, Code.DUPLICATE_STREAM)
+    for path, stream in declared:
+        yield from _window(stream, path)
     seen: list[tuple[str, Node]] = []
     for path, stream in declared:
         for index, node in enumerate(_items(stream.get("subjects"))):
@@ -57,6 +60,20 @@ def check_streams(streams: Node | None) -> Found:
                     yield problem_at(node, (*path, "subjects", index), Code.INVALID_SUBJECT, text, hint)
                     break
             seen.append((subject, node))
+
+
+def _window(stream: MappingNode, path: ConfigPath) -> Found:
+    """A stream forgets ids before its window is over when it keeps messages for less; the server refuses it (10052)."""
+    age_node, window_node = stream.get("max-age"), stream.get("duplicate-window")
+    age, window = _duration(age_node), _duration(window_node)
+    if window is None and _text(stream.get("provision")) == "create":
+        window, window_node = model.Stream(name="any").duplicate_window, age_node
+    if age is None or window is None or window_node is None or window <= age:
+        return
+    field = "max-age" if window_node is age_node else "duplicate-window"
+    text = "duplicate-window is longer than max-age, which the server refuses"
+    hint = "set duplicate-window to max-age or less (it is 2m when not set)"
+    yield problem_at(window_node, (*path, field), Code.INVALID_VALUE, text, hint)
 
 
 def check_nats(nats: Node | None) -> Found:
@@ -273,6 +290,14 @@ def _text(node: Node | None) -> str | None:
     if isinstance(node, ScalarNode) and isinstance(node.value, str) and not node.faulty:
         return node.value
     return None
+
+
+def _duration(node: Node | None) -> Duration | None:
+    text = _text(node)
+    try:
+        return Duration.parse(text) if text else None
+    except ConfigProblem:
+        return None
 
 
 def _there(node: MappingNode, key: str) -> bool:

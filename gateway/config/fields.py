@@ -13,11 +13,14 @@ from msgspec import Meta
 from ..errors import ConfigProblem
 from ..headers import name_is_safe
 from ..problems import Code
+from ..subjects import token_is_safe
 from ..templates import Template, check_subject
 from ..values import Duration, Size, Subject
 
 FIXED = ("$gateway", "$route", "$stream")
 """The placeholders of dead-letter and audit subjects: names no event can change."""
+SERVERS_OWN = ("$JS", "$SYS")
+"""First tokens that are answered by the server; others with a $ belong to streams, such as key-value buckets."""
 SCHEMES = ("nats", "tls", "ws", "wss")
 RESERVED_HEADERS = ("nats-", "gateway-")
 
@@ -28,7 +31,8 @@ _STREAM_NAME = r"^[^\s.*>/\\\x00-\x1f\x7f]{1,255}$"
 def check_target_subject(template: Template) -> None:
     """The literal parts of a target's subject; raises ConfigProblem."""
     check_subject(template)
-    if template.constant is not None and template.constant.startswith("$"):
+    first = template.parts[0]
+    if isinstance(first, str) and first.split(".")[0] in SERVERS_OWN:
         raise ConfigProblem((), f"{template.text!r} is one of the server's own subjects", "publish to your own")
 
 
@@ -87,6 +91,14 @@ def check_time(text: str) -> None:
         raise ConfigProblem((), f"{text!r} is no RFC 3339 time", "with date, time and zone: 2026-01-31T12:00:00Z")
 
 
+def check_domain(text: str) -> None:
+    """A JetStream domain, which becomes a token of the subjects of requests; raises ConfigProblem."""
+    if not token_is_safe(text):
+        raise ConfigProblem(
+            (), f"{text!r} is no domain", "one word without dots, spaces, * or >; for none leave it out"
+        )
+
+
 def check_inbox(prefix: str) -> None:
     """The prefix of our reply subjects; raises ConfigProblem."""
     check_subject(Template(prefix.replace("{", "{{").replace("}", "}}")))
@@ -105,9 +117,9 @@ RouteName = Annotated[
     str, _text("^[a-z0-9-]{1,48}$", "1 to 48 of a-z, 0-9 and -", missing="for example name: orders-to-billing")
 ]
 Durable = Annotated[str, _text("^[A-Za-z0-9_-]+$", "letters, digits, _ and -"), Meta(max_length=255)]
-StreamName = Annotated[
-    str, _text(_STREAM_NAME, "a stream's name has no spaces, dots, * or >", missing="name the stream: stream: ORDERS")
-]
+_STREAM_HINT = "a stream's name has no spaces, dots, * or >"
+StreamName = Annotated[str, _text(_STREAM_NAME, _STREAM_HINT, missing="name the stream: stream: ORDERS")]
+DeclaredName = Annotated[str, _text(_STREAM_NAME, _STREAM_HINT, missing="name the stream: name: ORDERS")]
 SourceSubjects = Annotated[
     list[Subject],
     Meta(min_length=1, extra={"missing": "say which: subjects: [orders.>]", "hint": "say which: [orders.>]"}),
@@ -123,7 +135,8 @@ ServerUrl = Annotated[str, _check(check_server)]
 Listen = Annotated[str, _check(check_listen)]
 Time = Annotated[str, _check(check_time)]
 InboxPrefix = Annotated[str, _check(check_inbox, Code.INVALID_SUBJECT)]
-Positive = Annotated[int, Meta(ge=1)]
+Domain = Annotated[str, _check(check_domain)]
+Positive = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 SomeTime = Annotated[Duration, Meta(gt=0)]
 """A duration above zero."""
 SomeSize = Annotated[Size, Meta(ge=1)]

@@ -52,7 +52,7 @@ class Nats(Model, frozen=True):
     credentials: str | None = None
     """Path of a .creds file, read again at every reconnect."""
     tls: Tls | None = None
-    domain: str | None = None
+    domain: fields.Domain | None = None
     """The JetStream domain."""
     inbox_prefix: fields.InboxPrefix = "_INBOX"
     """Where replies to us go; the account must let us subscribe there."""
@@ -83,7 +83,7 @@ class Plugins(Model, frozen=True):
 class Stream(Model, frozen=True):
     """A stream the config declares."""
 
-    name: fields.StreamName
+    name: fields.DeclaredName
     subjects: list[Subject] = []
     provision: Literal["create", "verify", "off"] = "verify"
     storage: Literal["file", "memory"] = "file"
