@@ -21,6 +21,7 @@ from ..registry import BUILTIN, Registry
 from ..subjects import safe_token
 from ..templates import Template
 from .offline import offline_contexts
+from .pruning import Fault, all_faults
 from .route import CompiledAudit, CompiledRoute, CompiledTarget, HeaderRule, Step, fingerprint, fingerprint_of
 from .sharing import SharedComponents
 
@@ -208,11 +209,8 @@ class _RouteCompiler:
             return None
         try:
             component = self._make(found.component, step.config, found.plugin)
-        except ConfigProblem as problem:
-            self._note(step, Code.COMPONENT, problem.path, problem.text, problem.hint)
-            return None
-        except PatternError as problem:
-            self._note(step, Code.INVALID_PATTERN, problem.path, problem.text, problem.hint)
+        except (ConfigProblem, PatternError) as first:
+            self._note_all(step, first, found.component, found.plugin)
             return None
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a third party's prepare raises: its route is down
             # Its own words may quote its config, and with it a secret.
@@ -235,6 +233,16 @@ class _RouteCompiler:
             return prepared(self.route.name)
         settings = self.config.plugins.settings.get(plugin)
         return self.shared.get(kind, config, settings, lambda: prepared(""))
+
+    def _note_all(self, step: model.Step, first: Fault, kind: type[Component], plugin: str) -> None:
+        """Report every fault of a step's config that can be told apart."""
+
+        def prepare(config: object) -> None:
+            kind(config, self.make_context(plugin, self.route.name)).prepare()
+
+        for fault, path in all_faults(first, step.config, prepare):
+            code = Code.INVALID_PATTERN if isinstance(fault, PatternError) else Code.COMPONENT
+            self._note(step, code, path, fault.text, fault.hint)
 
     def _note(self, step: model.Step, code: Code, path: tuple[str | int, ...], text: str, hint: str) -> None:
         place = find_key(step.node, path) if path and isinstance(path[-1], str) else find(step.node, path)
