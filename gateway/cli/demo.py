@@ -31,7 +31,12 @@ def _duration(_ctx: click.Context, _param: click.Parameter, value: str | None) -
     "--for", "seconds", callback=_duration, metavar="TIME", help="End after this time, 10s or 5m. Without it: Ctrl-C."
 )
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=200, show_default=True, help="Orders/s.")
-@click.option("-c", "--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Other routes.")
+@click.option(
+    "-c",
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Routes other than config/examples/orders.yaml.",
+)
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Keep the server's streams here.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port of the nats-server; without it a free one.")
 def demo(seconds: float | None, rate: float, config: Path | None, data: Path | None, port: int | None) -> None:

@@ -15,6 +15,8 @@ def schema() -> None:
     """Print the JSON Schema of configs, for editors.
 
     The configs of all installed components are in it. An editor finds it by a comment at the top of a config:
-    # yaml-language-server: $schema=gateway.schema.json
+
+    \b
+        # yaml-language-server: $schema=gateway.schema.json
     """
     click.echo(json.dumps(config_schema(load_plugins()), indent=2))
