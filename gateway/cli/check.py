@@ -40,8 +40,8 @@ def check(
 ) -> None:
     """Find what is wrong in configs.
 
-    Checks FILEs, and of FOLDERs each *.yaml and *.yml but those that end in _test; without any the config of -c. Nothing
-    is connected to. Findings go to stdout, warnings to stderr. Exit codes: 0 clean, 1 findings.
+    Checks FILEs, and of FOLDERs each *.yaml and *.yml but those that end in _test; without any, the config of -c.
+    Nothing is connected to. Findings go to stdout, warnings to stderr. Exit codes: 0 clean, 1 findings.
     """
     named = ctx.get_parameter_source("config") is click.core.ParameterSource.COMMANDLINE
     files = [config, *paths] if named or not paths else list(paths)
