@@ -9,6 +9,7 @@ import click
 
 from ..config.effective import effective, effective_yaml
 from ..config.loader import examine
+from ..routing.compile import compile_config
 from .exits import FINDINGS
 from .options import config_option, json_option, plugin_option
 
@@ -24,8 +25,9 @@ def config(config: str, disable: tuple[str, ...], as_json: bool) -> None:
     has problems, which are on stderr.
     """
     loaded = examine(config, disable=disable)
-    for problem in loaded.problems:
+    _, more = compile_config(loaded.draft, loaded.registry)
+    for problem in loaded.tidy(more):
         click.echo(f"warning: {problem}" if problem.is_warning else problem, err=True)
-    if loaded.config is None:
+    if loaded.config is None or more:
         sys.exit(FINDINGS)
     click.echo(json.dumps(effective(loaded), indent=2) if as_json else effective_yaml(loaded), nl=as_json)

@@ -160,6 +160,14 @@ def test_config_prints_yaml_or_json_and_masks_secrets() -> None:
     assert document["nats"]["token"] == "***"
 
 
+def test_config_finds_what_check_finds() -> None:
+    """A pattern that makes no sense is no config to show, although its types are right."""
+    path = write("c.yaml", ROUTE + "    filters: [pattern: {a: []}]\n")
+    found = gateway("check", path)
+    result = gateway("config", "-c", path)
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", found.stdout)
+
+
 def test_config_with_problems_prints_them_on_stderr_and_exits_with_1() -> None:
     result = gateway("config", "-c", write("c.yaml", FAULTY))
     assert (result.exit_code, result.stdout) == (1, "")
