@@ -31,6 +31,7 @@ def run(config: Any, body: Any) -> Any:
         ('[<tag>, "<s>", 1, null]', ["y", "orders.created", 1, None]),
         ('"order <id> of \\"<tag>\\""', 'order 42 of "y"'),
         ('"order <id>"\n"tag <tag>"\n', "order 42\ntag y"),
+        ('"one\u2028line <id>"\r\n"two\x85"', "one\u2028line 42\ntwo\x85"),
         ("order <id>: <n>", "order 42: 5"),
         ("<n>", 5),
         ("<o>", BODY["data"]),

@@ -51,7 +51,8 @@ def _parse(text: str) -> Any:
     if text.startswith(("{", "[")):
         return _json(text)
     if text.startswith('"'):
-        lines = [_json(line) for line in text.splitlines() if line.strip()]
+        # Not splitlines(): JSON texts may hold the other characters it ends lines at.
+        lines = [_json(line) for line in text.split("\n") if line.strip()]
         for line in lines:
             if not isinstance(line, str):
                 raise ConfigProblem((), "a template that begins with a quote holds quoted texts, one a line")
