@@ -4,9 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from ..errors import ConfigProblem, PathStep
 from ..paths import Path, path_of
+
+_BODY_PATH = r"^[^$]|\$\{"
+"""No `$`-name, unless it is an expansion."""
+BodyPaths = Annotated[
+    list[Path], Meta(extra_json_schema={"minItems": 1, "items": {"type": "string", "pattern": _BODY_PATH}})
+]
+"""Paths that are written to; the schema tells editors what `body_path` and `need_some` check."""
+_TO_WRITE = Meta(extra_json_schema={"minProperties": 1, "propertyNames": {"pattern": "^[^$]"}})
+ValuesByPath = Annotated[dict[str, Any], _TO_WRITE]
+"""Values by the path they are written to."""
+PathsByPath = Annotated[dict[str, Path], _TO_WRITE]
+"""Paths by path, both of the body."""
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from gateway.config.effective import effective
 from gateway.config.loader import examine_text
 from gateway.config.schema import config_schema
 from gateway.registry import load_plugins
+from gateway.routing.compile import compile_config
 
 from .samples import ROUTE, Point, acme
 
@@ -85,6 +86,8 @@ STEPS = [
     "pass:",
     "builtin/subject: [a.b]",
     "builtin/pattern: {a: [1]}",
+    "pattern: {a: {b: [1]}, $or: [{a: [1]}, {b: {c: ['${X}']}}]}",
+    "meta: {$headers.X: [a, {prefix: b}]}",
 ]
 
 
@@ -105,6 +108,32 @@ def test_steps_of_installed_plugins_are_valid(step: str, validator: Draft202012V
 def test_a_step_without_the_settings_it_needs_is_invalid(step: str, validator: Draft202012Validator) -> None:
     text = ROUTE + f"    filters:\n      - {step}\n"
     assert examine_text(text, registry=acme()).config is None
+    assert list(validator.iter_errors(yaml.safe_load(text))) != []
+
+
+SHAPES = [
+    "filters: [pattern: {}]",
+    "filters: [pattern: {a: x}]",
+    "filters: [pattern: {a: []}]",
+    "filters: [pattern: {$or: [{a: [1]}]}]",
+    "filters: [meta: {}]",
+    "filters: [meta: {type: [x]}]",
+    "filters: [meta: {$type: x}]",
+    "filters: [subject: []]",
+    "transforms: [set: {}]",
+    "transforms: [set: {$id: x}]",
+    "transforms: [rename: {$id: x}]",
+    "transforms: [remove: []]",
+    "transforms: [pick: [$id]]",
+]
+
+
+@pytest.mark.parametrize("step", SHAPES)
+def test_the_shape_of_a_built_in_s_settings_is_known(step: str, validator: Draft202012Validator) -> None:
+    """As far as a schema can say it; what it takes and `prepare` refuses, only the check finds."""
+    text = ROUTE + f"    {step}\n"
+    loaded = examine_text(text, registry=acme())
+    assert loaded.config is None or compile_config(loaded.config, loaded.registry)[1]
     assert list(validator.iter_errors(yaml.safe_load(text))) != []
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+import msgspec
 
 from ...errors import ConfigProblem
 from ...event import Event
@@ -11,6 +13,13 @@ from ...paths import path_of
 from ...plugin import Filter
 from .._config import need_some, steady_path, within
 from .pattern import compile_pattern, explain
+
+_SHAPE = {
+    "minProperties": 1,
+    "propertyNames": {"pattern": r"^\$"},
+    "additionalProperties": {"type": "array", "minItems": 1},
+}
+"""What the schema says to editors; the matchers themselves are checked by `prepare`."""
 
 
 class Meta(Filter, name="meta"):
@@ -21,7 +30,7 @@ class Meta(Filter, name="meta"):
     and `$deliveries` are refused, because a filter must say the same at every delivery.
     """
 
-    Config = dict[str, Any]
+    Config = Annotated[dict[str, Any], msgspec.Meta(extra_json_schema=_SHAPE)]
     config: dict[str, Any]
     example: ClassVar[Any] = {"$headers.X-Tenant": ["acme"], "$subject": [{"prefix": "orders."}]}
 

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+import msgspec
 
 from ...event import Event
 from ...plugin import Filter
 from .pattern import compile_pattern, explain, pattern_keys
+
+_FIELDS = {"type": "object", "minProperties": 1}
+_SHAPE = {
+    "minProperties": 1,
+    "properties": {"$or": {"type": "array", "minItems": 2, "items": _FIELDS}},
+    "additionalProperties": {"anyOf": [_FIELDS, {"type": "array", "minItems": 1}]},
+}
+"""What the schema says to editors, of the first level; the rest is checked by `prepare`."""
 
 
 class Pattern(Filter, name="pattern"):
@@ -17,7 +27,7 @@ class Pattern(Filter, name="pattern"):
     joins alternatives. It sees the body only: `meta` takes the same for subject, headers and attributes.
     """
 
-    Config = dict[str, Any]
+    Config = Annotated[dict[str, Any], msgspec.Meta(extra_json_schema=_SHAPE)]
     config: dict[str, Any]
     example: ClassVar[Any] = {"region": ["eu-west-1"], "detail": {"total": [{"numeric": [">", 100]}]}}
 

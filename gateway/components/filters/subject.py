@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+import msgspec
 
 from ...event import Event
 from ...plugin import Filter
@@ -17,7 +19,7 @@ class SubjectFilter(Filter, name="subject"):
     NATS's own rules: `*` stands for one token, a final `>` for one or more.
     """
 
-    Config = list[Subject]
+    Config = Annotated[list[Subject], msgspec.Meta(extra_json_schema={"minItems": 1})]
     config: list[Subject]
     example: ClassVar[Any] = ["orders.*.created", "refunds.>"]
 

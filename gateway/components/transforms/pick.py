@@ -8,7 +8,7 @@ from ...event import Event
 from ...missing import MISSING
 from ...paths import Path
 from ...plugin import Transform
-from .._config import body_path, need_some
+from .._config import BodyPaths, body_path, need_some
 from ._body import Tree, add_to_tree, keys_through, opened
 
 
@@ -19,7 +19,7 @@ class Pick(Transform, name="pick"):
     the picked items, in their order. A body of which nothing is kept becomes `{}`.
     """
 
-    Config = list[Path]
+    Config = BodyPaths
     config: list[Path]
     example: ClassVar[Any] = ["id", "detail.data.total"]
 

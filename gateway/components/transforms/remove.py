@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from ...event import Event
 from ...paths import Path, cut
 from ...plugin import Transform
-from .._config import body_path, need_some
+from .._config import BodyPaths, body_path, need_some
 from ._body import in_cutting_order, keys_through, opened
 
 
@@ -17,7 +17,7 @@ class Remove(Transform, name="remove"):
     What is absent is skipped. Indices count in the list as it came: `[items.0, items.1]` removes the first two.
     """
 
-    Config = list[Path]
+    Config = BodyPaths
     config: list[Path]
     example: ClassVar[Any] = ["detail.data.customer_id", "detail.debug"]
 

@@ -8,7 +8,7 @@ from ...event import Event
 from ...missing import MISSING
 from ...paths import Path, cut, put, walk
 from ...plugin import Transform
-from .._config import body_path, need_some
+from .._config import PathsByPath, body_path, need_some
 from ._body import Steps, in_cutting_order, keys_through, opened
 
 
@@ -20,7 +20,7 @@ class Rename(Transform, name="rename"):
     made; a list item cannot be made.
     """
 
-    Config = dict[str, Path]
+    Config = PathsByPath
     config: dict[str, Path]
     example: ClassVar[Any] = {"detail.data.userId": "detail.data.user-id"}
 

@@ -8,7 +8,7 @@ from ...event import Event
 from ...missing import MISSING
 from ...paths import Path, put
 from ...plugin import Transform
-from .._config import body_path, need_some
+from .._config import ValuesByPath, body_path, need_some
 from ._body import keys_read, keys_through, opened
 from ._values import compile_value
 
@@ -23,7 +23,7 @@ class Set(Transform, name="set"):
     object, is a `transform-error`.
     """
 
-    Config = dict[str, Any]
+    Config = ValuesByPath
     config: dict[str, Any]
     example: ClassVar[Any] = {"detail.metadata.routed-by": "gateway", "detail.total": "{detail.data.total}"}
 
