@@ -22,8 +22,8 @@ from ..routing.run import Again, Failed, Passed, Result, Stopped, Suspended, one
 from ..routing.verdict import CRASH_LOOP, GiveUp, HandOver, after_event_fault
 from .auditing import Auditor
 from .faults import Faults
-from .memory import tell_memory
 from .sender import Sender
+from .settling import Settler
 from .stats import RouteStats
 from .waiting import StepRunner
 from .window import Entry, Phase, Window
@@ -58,18 +58,15 @@ class Journey:
         self._clock = clock
         self._now = clock.monotonic
         self._left = left
-        self._verify = verify
-        self._unsettled: list[Entry] = []
-        """At their end, but it must first be seen that the stream is still the one they came from."""
-        self._time = clock.time
         self._audits = bool(route.audits)
-        self._remembers = route.has_memory
         self._faults = faults
         self._tasks: set[asyncio.Task[None]] = set()
         self._ids = MessageIds(route, "")
         self._runner = StepRunner(faults, float(route.config.timeout), workers)
         self._auditor = Auditor(route, stats, faults, clock, instance, self._audited, workers)
         self.sender = Sender(route, publisher, stats, window, clock, self)
+        self._settler = Settler(route, source, stats, window, clock, left, verify)
+        self._settle = self._settler.settle
         self.ack_wait = float(route.config.source.ack_wait)
         """As the consumer has it, which may differ from the config."""
 
@@ -78,15 +75,14 @@ class Journey:
         self._ids = MessageIds(self.route, created)
         self.ack_wait = ack_wait
         self._auditor.start(created)
-        unsettled, self._unsettled = self._unsettled, []
-        for entry in unsettled:
+        for entry in self._settler.unsettled():
             self._audited(entry)
 
     def forget(self) -> None:
         """The server has given everything in flight away."""
         self.sender.forget()
         self._auditor.forget()
-        self._unsettled.clear()
+        self._settler.forget()
         for task in self._tasks:
             task.cancel()
 
@@ -325,29 +321,3 @@ class Journey:
                 self._settle(entry)
             except Exception:  # noqa: BLE001
                 self._stumble(entry)
-
-    def _settle(self, entry: Entry) -> None:
-        if not self._source.watched:
-            self._unsettled.append(entry)
-            self._verify()
-            return
-        delivery = entry.delivery
-        outcome = entry.outcome
-        stats = self._stats
-        if outcome is Outcome.DEAD_LETTERED:
-            code = entry.fault.code if entry.fault is not None else "other"
-            self._source.term(delivery.token, code)
-            stats.count_dead_letter(code)
-        else:
-            self._source.ack(delivery.token)
-        stats.outcomes[outcome] += 1
-        stats.duration.observe(self._now() - entry.received)
-        stats.lag.observe(max(0.0, self._time() - delivery.stored_ns / 1e9))
-        self._window.remove(entry)
-        if self._window.history:
-            tries = self._window.history.pop(delivery.sequence, None)
-            if tries is not None and tries.parked:
-                stats.parked -= 1
-        if self._remembers and entry.event is not None:
-            tell_memory(self.route, entry.event, outcome)
-        self._left()

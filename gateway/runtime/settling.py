@@ -1,0 +1,75 @@
+"""The end of an event: acknowledged or terminated, counted, and out of the window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..event import Outcome
+from ..ports import Clock, Source
+from ..routing.route import CompiledRoute
+from .memory import tell_memory
+from .stats import RouteStats
+from .window import Entry, Window
+
+
+class Settler:
+    """Settles events of one route, whose fate is stored, with the stream they came from."""
+
+    def __init__(
+        self,
+        route: CompiledRoute,
+        source: Source,
+        stats: RouteStats,
+        window: Window,
+        clock: Clock,
+        left: Callable[[], None],
+        verify: Callable[[], None],
+    ) -> None:
+        """`left` is called after each event; `verify` opens the source again, and what waits for that is asked for."""
+        self._route = route
+        self._source = source
+        self._stats = stats
+        self._window = window
+        self._now = clock.monotonic
+        self._time = clock.time
+        self._left = left
+        self._verify = verify
+        self._remembers = route.has_memory
+        self._unsettled: list[Entry] = []
+        """At their end, but it must first be seen that the stream is still the one they came from."""
+
+    def unsettled(self) -> list[Entry]:
+        """Those that waited for the source to be seen; they are settled now, or wait again."""
+        entries, self._unsettled = self._unsettled, []
+        return entries
+
+    def forget(self) -> None:
+        """The server has given everything in flight away."""
+        self._unsettled.clear()
+
+    def settle(self, entry: Entry) -> None:
+        """Tell the source, and let the event go."""
+        if not self._source.watched:
+            self._unsettled.append(entry)
+            self._verify()
+            return
+        delivery = entry.delivery
+        outcome = entry.outcome
+        stats = self._stats
+        if outcome is Outcome.DEAD_LETTERED:
+            code = entry.fault.code if entry.fault is not None else "other"
+            self._source.term(delivery.token, code)
+            stats.count_dead_letter(code)
+        else:
+            self._source.ack(delivery.token)
+        stats.outcomes[outcome] += 1
+        stats.duration.observe(self._now() - entry.received)
+        stats.lag.observe(max(0.0, self._time() - delivery.stored_ns / 1e9))
+        self._window.remove(entry)
+        if self._window.history:
+            tries = self._window.history.pop(delivery.sequence, None)
+            if tries is not None and tries.parked:
+                stats.parked -= 1
+        if self._remembers and entry.event is not None:
+            tell_memory(self._route, entry.event, outcome)
+        self._left()
