@@ -7,6 +7,7 @@ import hashlib
 import hmac
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -159,8 +160,8 @@ def test_equal_values_have_equal_hashes(one: Any, other: Any) -> None:
     made = redacted(["a", "b.*"], {"a": one, "b": [other]}, **how)
     if one is None or other is None:
         return
-    same = make_event({"v": one}).body == make_event({"v": other}).body and type(one) is type(other)
-    if same:
+    # Not ==, which takes False for 0 inside of objects and lists.
+    if msgspec.json.encode(one) == msgspec.json.encode(other):
         assert made["a"] == made["b"][0]
     elif type(one) is type(other) is str:
         assert made["a"] != made["b"][0]
