@@ -36,6 +36,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     code: str = ""
     """The error code for metrics and dead letters: too-large, wrong-stream, stream-full, throttled ..."""
     text: str = ""
+    of_route: bool = False
+    """The fault is the route's, whatever subject the copy has."""
 
 
 class SourceInfo(msgspec.Struct, frozen=True):
@@ -147,6 +149,10 @@ class Publisher(Protocol):
 
     async def takers(self, subject: str) -> list[str] | None:
         """The streams that take `subject`; None when it cannot be known now."""
+        ...
+
+    async def has_stream(self, stream: str) -> bool | None:
+        """Whether there is a stream of this name; None when it cannot be known now."""
         ...
 
     @property

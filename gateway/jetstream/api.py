@@ -64,6 +64,16 @@ class JetStreamApi:
         """Config, state and creation time of a stream."""
         return await self.request(f"STREAM.INFO.{stream}")
 
+    async def has_stream(self, stream: str) -> bool | None:
+        """Whether there is a stream of this name; None when nobody says."""
+        try:
+            await self.stream_info(stream)
+        except ApiError as error:
+            return False if error.err_code == STREAM_NOT_FOUND else None
+        except ApiUnavailable:
+            return None
+        return True
+
     async def takers(self, subject: str) -> list[str] | None:
         """The streams that take `subject`; None when nobody says."""
         try:

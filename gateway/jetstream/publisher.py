@@ -56,6 +56,10 @@ class JetStreamPublisher:
         """The streams that take `subject`; None when nobody says."""
         return await self._api.takers(subject)
 
+    async def has_stream(self, stream: str) -> bool | None:
+        """Whether there is a stream of this name; None when nobody says."""
+        return await self._api.has_stream(stream)
+
     @property
     def connected(self) -> bool:
         """Whether anything can be sent now."""

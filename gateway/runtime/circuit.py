@@ -11,10 +11,14 @@ from .window import NEVER, Entry
 class Circuit:
     """The state of one target. `held` are the copies that wait for it, oldest first."""
 
-    __slots__ = ("code", "failures", "held", "name", "open", "policy", "probe_at", "probing", "route_fault", "text")
+    __slots__ = (
+        "code", "failures", "held", "name", "open", "policy", "probe_at", "probing", "route_fault", "text", "title",
+    )  # fmt: skip
 
-    def __init__(self, name: str, policy: Retry) -> None:
+    def __init__(self, name: str, title: str, policy: Retry) -> None:
         self.name = name
+        self.title = title
+        """What people read: `target billing`."""
         self.policy = policy
         self.open = False
         self.failures = 0

@@ -15,6 +15,7 @@ class Faults:
     def __init__(self, stats: RouteStats) -> None:
         self._stats = stats
         self._faults: dict[str, tuple[str, str]] = {}
+        self._held: dict[str, tuple[str, str]] = {}
         self.running = False
         """Whether the source is open; without it the route is not up, fault or none."""
 
@@ -38,6 +39,22 @@ class Faults:
             self._show()
             if self._stats.up:
                 self._log_up()
+
+    def hold(self, target: str, code: str, text: str, *, first: bool) -> None:
+        """A target cannot take anything now: no fault of the route, but what its status says. The `first` is logged."""
+        self._held[target] = (code, f"{target} cannot take events now, they are held: {text}")
+        if first:
+            told = {"event": "target.held", "route": self._stats.route, "code": code, "target": target}
+            log.warning("%s cannot take events now, they are held: %s", target, text, extra=told)
+        self._show()
+
+    def release(self, target: str, *, healed: bool) -> None:
+        """Nothing is held for a target any more; when it `healed`, that is logged."""
+        if healed:
+            told = {"event": "target.healed", "route": self._stats.route, "target": target}
+            log.info("%s takes events again", target, extra=told)
+        if self._held.pop(target, None) is not None:
+            self._show()
 
     def started(self) -> None:
         """The source is open."""
@@ -66,4 +83,4 @@ class Faults:
             stats.code, stats.reason = next(iter(self._faults.values()))
         else:
             stats.state = RouteState.UP if self.running else RouteState.STARTING
-            stats.code = stats.reason = ""
+            stats.code, stats.reason = next(iter(self._held.values()), ("", ""))

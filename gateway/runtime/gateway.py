@@ -116,7 +116,7 @@ class Gateway:
         until = asyncio.get_running_loop().time() + drain
         # Before their predecessors leave, so that what both share is not closed in between.
         joined = {name: self._openings.join(wanted[name]) for name in (*changed, *fresh)}
-        await asyncio.gather(*(self._stop_route(name, until) for name in (*gone, *changed)))
+        await asyncio.gather(*(self._stop_route(name, until, succeeded=name in wanted) for name in (*gone, *changed)))
         for name in gone:
             del self.stats.routes[name]
         for name in [name for name, stats in self.stats.routes.items() if stats.state is RouteState.DISABLED]:
@@ -164,9 +164,9 @@ class Gateway:
         self.supervisors[route.name] = supervisor
         supervisor.start()
 
-    async def _stop_route(self, name: str, until: float) -> None:
+    async def _stop_route(self, name: str, until: float, *, succeeded: bool) -> None:
         # Until it is drained it is swept, and a SIGTERM meanwhile drains it too.
-        await self.supervisors[name].drain(until)
+        await self.supervisors[name].drain(until, succeeded=succeeded)
         del self.supervisors[name]
 
     def _show_disabled(self, name: str) -> None:

@@ -100,6 +100,14 @@ class Journey:
         """A fault has healed."""
         self._faults.clear(key)
 
+    def hold_target(self, target: str, code: str, text: str, *, first: bool) -> None:
+        """A target cannot take anything now."""
+        self._faults.hold(target, code, text, first=first)
+
+    def release_target(self, target: str, *, healed: bool) -> None:
+        """Nothing is held for a target any more."""
+        self._faults.release(target, healed=healed)
+
     def spawn(self, coroutine_factory: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run something the route owns and cancels when it closes."""
         task = asyncio.get_running_loop().create_task(coroutine_factory())

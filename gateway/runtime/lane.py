@@ -76,6 +76,7 @@ class Lane:
         self._refill_at = max(1, config.max_in_flight // 4)
         self._ready = False
         self._draining = False
+        self._succeeded = False
         self._last_sweep = clock.monotonic()
         self.lost = asyncio.Event()
         """Set when the source must be opened again."""
@@ -111,13 +112,23 @@ class Lane:
         if seconds > self._ack_wait:
             self._forget(f"the connection was away for {seconds:.0f} s, longer than ack-wait")
 
-    def begin_drain(self) -> None:
-        """Take nothing more; what arrives goes back at once."""
+    def begin_drain(self, *, succeeded: bool = False) -> None:
+        """Take nothing more; what arrives goes back at once.
+
+        With a successor waiting, what targets cannot take now goes back too: they may be what the reload mends.
+        """
         self._draining = True
+        self._succeeded = succeeded
         for entry in list(self._waiting):
             self._journey.hand_back(entry, 0.0)
         self._waiting.clear()
+        self._give_up_held()
         self._left()
+
+    def _give_up_held(self) -> None:
+        if self._draining and self._succeeded:
+            for entry in [entry for entry in self.window.entries.values() if self._sender.holds(entry)]:
+                self._journey.hand_back(entry, 0.0)
 
     def end_drain(self) -> tuple[int, int]:
         """Give back what is still in flight; returns how many that were, and how many parked."""
@@ -213,6 +224,7 @@ class Lane:
             self._source.check(now)
             self.refill()
         self.stats.circuit_open = self._sender.any_open
+        self._give_up_held()
 
     def _due(self, entry: Entry, now: float) -> None:
         if entry.phase is Phase.PAUSED:

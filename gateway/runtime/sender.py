@@ -29,6 +29,10 @@ class SenderOwner(Protocol):
 
     def clear_fault(self, key: str) -> None: ...
 
+    def hold_target(self, target: str, code: str, text: str, *, first: bool) -> None: ...
+
+    def release_target(self, target: str, *, healed: bool) -> None: ...
+
     def spawn(self, coroutine_factory: Callable[[], Coroutine[Any, Any, None]]) -> None: ...
 
 
@@ -54,7 +58,8 @@ class Sender:
         self._pending: dict[int, tuple[Entry, Copy]] = {}
         self._next = 0
         self._lookups: dict[str, list[tuple[Entry, Copy]]] = {}
-        self.circuits = {name: Circuit(name, self._policy) for name in (*(t.name for t in route.targets), LETTERS)}
+        self.circuits = {t.name: Circuit(t.name, f"target {t.name}", self._policy) for t in route.targets}
+        self.circuits[LETTERS] = Circuit(LETTERS, "the dead-letter stream", self._policy)
 
     @property
     def any_open(self) -> bool:
@@ -115,7 +120,14 @@ class Sender:
                 else:
                     circuit.release(copy, now)
             elif not circuit.open:
-                self._owner.clear_fault(f"target {circuit.name}")
+                self._owner.clear_fault(circuit.title)
+                self._owner.release_target(circuit.title, healed=False)
+
+    def holds(self, entry: Entry) -> bool:
+        """Whether all that is missing of an entry waits for targets that cannot take anything now."""
+        copies = entry.copies if entry.letter is None else [entry.letter]
+        missing = [copy for copy in copies if copy.open]
+        return bool(missing) and all(copy in self._circuit(copy).held for copy in missing)
 
     def resend(self) -> None:
         """After a reconnect: what was written may have died with the connection; the ids make a repeat harmless."""
@@ -179,16 +191,16 @@ class Sender:
             if ack.duplicate:
                 self._stats.duplicates[name] += 1
         circuit = self._circuit(copy)
-        if circuit.open or circuit.held:
+        if circuit.open or circuit.held or circuit.failures:
             self._heal(circuit)
-        elif circuit.failures:
-            circuit.failures = 0
         if self._window.holds(entry):
             self._settle_copy(entry)
 
     def _heal(self, circuit: Circuit) -> None:
+        told = circuit.failures > 0 and not circuit.route_fault and circuit.name != LETTERS
         waiting = circuit.close()
-        self._owner.clear_fault(f"target {circuit.name}")
+        self._owner.clear_fault(circuit.title)
+        self._owner.release_target(circuit.title, healed=told)
         for copy, entry in waiting:
             if self._window.holds(entry) and copy.open:
                 self._write_again(entry, copy)
@@ -214,7 +226,7 @@ class Sender:
             self._look_up(entry, copy)
             return
         now = self._now()
-        constant = copy.target is None or copy.target.constant
+        constant = copy.target is None or copy.target.constant or answer.of_route
         refused_before = now - copy.refused_at if copy.refused_at else None
         holding = judge(answer, constant=constant, refused_before=refused_before, letter=copy.target is None)
         if holding is Holding.REFUSED:
@@ -256,7 +268,9 @@ class Sender:
         circuit.hold(copy, entry)
         if route_fault or copy.target is None:
             # A target that is busy is no fault of the route; a dead letter that cannot be stored always is.
-            self._owner.set_fault(f"target {circuit.name}", answer.code, answer.text)
+            self._owner.set_fault(circuit.title, answer.code, answer.text)
+        else:
+            self._owner.hold_target(circuit.title, answer.code, answer.text, first=circuit.failures == 1)
 
     def _expire(self, circuit: Circuit, now: float) -> None:
         for copy, entry in list(circuit.held.items()):
@@ -279,9 +293,16 @@ class Sender:
     async def _resolve(self, subject: str) -> None:
         try:
             takers = await self._publisher.takers(subject)
+            # Several targets may share a subject; those that name a stream name the same one, or one would be wrong.
+            named = next(
+                (c.target.stream for _, c in self._lookups.get(subject, ()) if c.target and c.target.stream), None
+            )
+            gone = takers == [] and named is not None and await self._publisher.has_stream(named) is False
         except (OSError, TimeoutError):
-            takers = None
-        if takers == []:
+            takers, named, gone = None, None, False
+        if gone:
+            answer = Answer(AnswerKind.REFUSED, code="no-stream", text=f"there is no stream {named}", of_route=True)
+        elif takers == []:
             answer = Answer(AnswerKind.REFUSED, code="no-stream", text=f"no stream takes {subject}")
         elif takers is None:
             answer = Answer(AnswerKind.BUSY, code="no-responders", text=f"nobody answers for {subject}")

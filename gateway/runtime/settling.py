@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from ..event import Outcome
 from ..ports import Clock, Source
 from ..routing.route import CompiledRoute
 from .memory import tell_memory
+from .repeats import Repeats
 from .stats import RouteStats
 from .window import Entry, Window
+
+log = logging.getLogger("gateway.route")
 
 
 class Settler:
@@ -35,6 +39,7 @@ class Settler:
         self._left = left
         self._verify = verify
         self._remembers = route.has_memory
+        self._repeats = Repeats(log, clock.monotonic)
         self._unsettled: list[Entry] = []
         """At their end, but it must first be seen that the stream is still the one they came from."""
 
@@ -60,6 +65,7 @@ class Settler:
             code = entry.fault.code if entry.fault is not None else "other"
             self._source.term(delivery.token, code)
             stats.count_dead_letter(code)
+            self._tell_of_letter(entry, code)
         else:
             self._source.ack(delivery.token)
         stats.outcomes[outcome] += 1
@@ -73,3 +79,13 @@ class Settler:
         if self._remembers and entry.event is not None:
             tell_memory(self._route, entry.event, outcome)
         self._left()
+
+    def _tell_of_letter(self, entry: Entry, code: str) -> None:
+        """One line a code now and then: what is in a dead letter's headers, so that nobody must look there first."""
+        origin = self._route.origin
+        sequence = entry.delivery.sequence
+        self._repeats.warn(
+            code,
+            f"event {sequence} of {origin.stream} is a dead letter: {code} in {entry.step}: {entry.reason}",
+            {"event": "event.dead-lettered", "route": origin.route, "code": code, "sequence": sequence},
+        )

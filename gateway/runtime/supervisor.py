@@ -80,8 +80,10 @@ class Supervisor:
             self.lane.pause()
             self.lane.faults.set("start", "disconnected", "no connection to a server")
 
-    async def drain(self, until: float) -> tuple[int, int]:
+    async def drain(self, until: float, *, succeeded: bool = False) -> tuple[int, int]:
         """Stop pulling, finish what is in flight until the loop's time `until`, give back the rest.
+
+        With a successor (`succeeded`), what targets cannot take now is given back at once.
 
         Returns how many events were in flight and how many of them were given back.
         """
@@ -91,7 +93,7 @@ class Supervisor:
         if self._task is not None:
             self._task.cancel()
         in_flight = len(lane.window.entries)
-        lane.begin_drain()
+        lane.begin_drain(succeeded=succeeded)
         try:
             await self._source.close()
             remaining = until - asyncio.get_running_loop().time()

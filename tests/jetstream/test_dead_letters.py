@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from typing import Any
 
@@ -201,3 +202,25 @@ async def test_a_body_too_large_for_any_letter_is_parked_and_the_lane_goes_on(
     assert letters[1].data == large
     await settled(nc)
     assert stats.parked == 0
+
+
+@pytest.mark.usefixtures("streams")
+async def test_dead_letters_are_told_in_the_log_once_a_code_with_the_reason_and_no_data(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A thousand poison events are one line now, and a count in the next line half a minute later."""
+    caplog.set_level(logging.WARNING, "gateway.route")
+    gateway = await run_gateway({"routes": [route(transforms=[{"set": {"a": 1}}])]})
+    for _ in range(20):
+        await nc.publish("in.a", b"{secret")
+    await js.publish("in.a", b"[1]")
+    await arrived(nc, "DLQ", 21)
+    await eventually(lambda: gateway.stats().outcomes["dead_lettered"] == 21)
+    told = [record for record in caplog.records if record.__dict__["event"] == "event.dead-lettered"]
+    assert {(record.__dict__["route"], record.__dict__["code"]) for record in told} == {
+        ("r", "decode-error"),
+        ("r", "transform-error"),
+    }
+    assert len(told) == 2
+    assert told[0].getMessage().startswith("event 1 of IN is a dead letter: decode-error in decode: ")
+    assert "secret" not in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from typing import Any
@@ -13,6 +14,7 @@ from nats.js import JetStreamContext
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, in_flight, settled
 from tests.support.eventually import eventually
+from tests.support.running import read_config, registry_with
 from tests.support.streams import api, consumer_state, count, make_stream, read_stream
 
 pytestmark = pytest.mark.usefixtures("streams")
@@ -248,3 +250,66 @@ async def test_nothing_is_remembered_of_copies_that_have_their_fate(
     assert min(seen.values()) >= 2
     sender = gateway.lane()._sender
     assert (sender._pending, sender._lookups, sender.circuits["slow"].held) == ({}, {}, {})
+
+
+@pytest.mark.usefixtures("full")
+async def test_a_target_that_holds_events_is_told_once_in_the_log_and_as_long_as_it_lasts_in_the_status(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "gateway.route")
+    gateway = await run_gateway({"routes": [route(targets=[TO_FULL])]})
+    stats = gateway.stats()
+    for number in range(10):
+        await js.publish("in.a", b"%d" % number)
+    await eventually(lambda: stats.retries["stream-full"] > 3)
+    assert (stats.state, stats.code) == ("up", "stream-full")
+    assert stats.reason.startswith("target full cannot take events now, they are held: ")
+    told = [record.__dict__["event"] for record in caplog.records]
+    assert told.count("target.held") == 1, "however often it is tried"
+    await make_room(nc, 100)
+    await arrived(nc, "FULL", 11)
+    await settled(nc)
+    told = [record.__dict__["event"] for record in caplog.records]
+    assert (told.count("target.held"), told.count("target.healed")) == (1, 1)
+    assert (stats.state, stats.code, stats.reason) == ("up", "", "")
+
+
+async def test_a_named_stream_that_is_gone_holds_the_events_of_templated_subjects_too(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    """No value of an event can be at fault when the stream that its target names is not there at all."""
+    await make_stream(nc, "BILLING", ["billing.>"])
+    targets = [{"subject": "billing.{n}", "name": "billing", "stream": "BILLING"}]
+    gateway = await run_gateway({"routes": [route(targets=targets)]})
+    await api(nc, "STREAM.DELETE.BILLING")
+    await js.publish("in.a", b'{"n": 1}')
+    stats = await gateway.down("no-stream")
+    assert stats.reason == "there is no stream BILLING"
+    await make_stream(nc, "BILLING", ["billing.>"])
+    assert [message.subject for message in await arrived(nc, "BILLING", 1)] == ["billing.1"]
+    await gateway.up()
+    await settled(nc)
+    assert await count(nc, "DLQ") == 0
+
+
+@pytest.mark.usefixtures("full")
+async def test_a_reload_does_not_wait_for_what_a_target_cannot_take(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    """The successor may be what mends it; it takes over the held events, and their ids keep copies single."""
+    targets = [TO_FULL, {"subject": "out.x", "name": "other"}]
+    gateway = await run_gateway({"drain": "30s", "routes": [route(targets=targets)]})
+    for number in range(5):
+        await js.publish("in.a", b"%d" % number)
+    await eventually(lambda: gateway.stats().circuit_open)
+    began = time.monotonic()
+    mended = route(targets=[{"subject": "out.full", "name": "full"}, targets[1]])
+    running = gateway.app.config
+    config = {"nats": {"servers": running.nats.servers}, "drain": "30s", "routes": [mended]}
+    registry = registry_with(())
+    await gateway.app.reload(read_config(config, registry), registry)
+    assert time.monotonic() - began < 10
+    await eventually(lambda: gateway.stats().outcomes["published"] == 5)
+    await settled(nc)
+    subjects = Counter(message.subject for message in await read_stream(nc, "OUT"))
+    assert subjects == {"out.x": 5, "out.full": 3}, "two copies had been taken before"

@@ -28,7 +28,7 @@ def entry_of() -> Entry:
 
 def tripped(copy: Copy, now: float = 100.0, circuit: Circuit | None = None, **more: Any) -> Circuit:
     """A circuit that a copy found closed to it."""
-    circuit = circuit or Circuit("billing", POLICY)
+    circuit = circuit or Circuit("billing", "target billing", POLICY)
     circuit.trip(copy, "timeout", "no answer", now=now, **{"route_fault": False, "chance": 0.5, **more})
     return circuit
 
@@ -48,7 +48,7 @@ def probed(circuit: Circuit, now: float) -> str:
 
 
 def test_a_circuit_is_closed_until_something_fails() -> None:
-    circuit = Circuit("billing", POLICY)
+    circuit = Circuit("billing", "target billing", POLICY)
     assert not circuit.open
     assert circuit.probe(1e9) is None
     assert tripped(copy_of("a"), circuit=circuit, route_fault=True).open
