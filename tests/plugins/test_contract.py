@@ -12,8 +12,10 @@ import pytest
 from packaging.requirements import Requirement
 
 import gateway
+from gateway import testing
 from gateway.hookspecs import GROUP
 from gateway.registry import Status
+from gateway.testing import check_plugin
 from tests.plugins.compiling import compiled
 from tests.plugins.folders import FOLDERS, ROOT, Folder
 
@@ -21,17 +23,19 @@ pytestmark = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folde
 
 PUBLIC = {"gateway": set(gateway.__all__)}
 """What a plugin may import of the gateway, by module."""
+KIT = {**PUBLIC, "gateway.testing": set(testing.__all__)}
+"""And what its tests may."""
 LISTS = {"codec": "codec", "filter": "filters", "transform": "transforms", "audit": "audits"}
 
 
-def foreign_imports(file: Path) -> Iterator[str]:
+def foreign_imports(file: Path, allowed: dict[str, set[str]]) -> Iterator[str]:
     """Imports of the gateway that are not public."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names if alias.name.partition(".")[0] == "gateway"]
             yield from (f"{file.name} line {node.lineno}: import {name}" for name in names)
         elif isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").split(".")[0] == "gateway":
-            public = PUBLIC.get(node.module or "", set())
+            public = allowed.get(node.module or "", set())
             names = [alias.name for alias in node.names if alias.name not in public]
             yield from (f"{file.name} line {node.lineno}: from {node.module} import {name}" for name in names)
 
@@ -63,8 +67,12 @@ def test_it_is_typed_and_has_tests_of_its_own(folder: Folder) -> None:
 
 
 def test_it_knows_no_more_than_the_public_api(folder: Folder) -> None:
-    files = [*folder.package.rglob("*.py"), *(folder.path / "tests").rglob("*.py")]
-    assert [line for file in files for line in foreign_imports(file)] == []
+    for where, allowed in ((folder.package, PUBLIC), (folder.path / "tests", KIT)):
+        assert [line for file in where.rglob("*.py") for line in foreign_imports(file, allowed)] == []
+
+
+def test_the_kit_has_no_complaint(folder: Folder) -> None:
+    check_plugin(folder.plugin)
 
 
 def test_it_is_installed_from_here_and_loads(folder: Folder) -> None:

@@ -1,31 +1,17 @@
-"""As much of an event, a context and a bucket as the filters ask for."""
+"""Events, and as much of a context and a bucket as the filters ask for."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from gateway import MISSING, Path
-
-
-@dataclass
-class FakeEvent:
-    """An event with a body and a type."""
-
-    body: Any
-    type: str | None = "order"
-
-    def top(self, key: str) -> Any:
-        return self.body.get(key, MISSING) if isinstance(self.body, dict) else MISSING
-
-    def get(self, path: Path, default: Any = None) -> Any:
-        value = path.read(self)  # type: ignore[arg-type]
-        return default if value is MISSING else value
+from gateway import Event
+from gateway.testing import make_event
 
 
 class FakeBucket:
@@ -36,6 +22,7 @@ class FakeBucket:
         self.gets: list[str] = []
         self.tell = asyncio.Event()
         self.fails: Exception | None = None
+        self.answer: asyncio.Event | None = None
         self._changes: asyncio.Queue[tuple[str, bytes | None] | Exception] = asyncio.Queue()
 
     def change(self, key: str, value: bytes | None) -> None:
@@ -51,10 +38,15 @@ class FakeBucket:
         self._changes.put_nowait(error)
 
     async def get(self, key: str) -> bytes | None:
+        if not re.fullmatch(r"[-/_=a-zA-Z0-9]+(\.[-/_=a-zA-Z0-9]+)*", key):
+            raise ValueError("not a key")
         self.gets.append(key)
         if self.fails is not None:
             raise self.fails
-        return self.values.get(key)
+        value = self.values.get(key)
+        if self.answer is not None:
+            await self.answer.wait()
+        return value
 
     async def watch(self, key: str = ">") -> AsyncIterator[tuple[str, bytes | None]]:
         await self.tell.wait()
@@ -88,9 +80,14 @@ class FakeContext:
 
 
 @pytest.fixture
-def event() -> Callable[..., FakeEvent]:
-    """`event(body, type=...)`."""
-    return FakeEvent
+def event() -> Callable[..., Event]:
+    """`event(body, kind=...)`: the type is in a header, so that the body can be anything."""
+
+    def make(body: Any, kind: str | None = "order") -> Event:
+        headers = {} if kind is None else {"X-Type": kind}
+        return make_event({}, codec={"json": {"type": "$headers.X-Type"}}, headers=headers).replace(body=body)
+
+    return make
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def opened(made: Made) -> Made:
 
 def test_an_event_that_keeps_the_schema_of_its_type_is_accepted(opened: Made, event: Made) -> None:
     assert opened().accepts(event({"id": "1", "to": {"zip": "1"}})) is True
-    assert opened().accepts(event({"zip": 1}, type="sub/to")) is True
+    assert opened().accepts(event({"zip": 1}, kind="sub/to")) is True
 
 
 @pytest.mark.parametrize(
@@ -83,19 +83,19 @@ def test_an_event_that_breaks_it_is_refused(
 @pytest.mark.parametrize("kind", [None, "", "refund", "../order", "order.json", "/etc/passwd"])
 def test_an_unknown_type_is_refused_unless_told_otherwise(opened: Made, event: Made, kind: str | None) -> None:
     with pytest.raises(Reject) as caught:
-        opened().accepts(event({"id": "1"}, type=kind))
+        opened().accepts(event({"id": "1"}, kind=kind))
     assert (caught.value.code, caught.value.message) == (
         "schema-unknown",
         "there is no schema for the event's type",
     )
-    assert opened(unknown="accept").accepts(event({"id": "1"}, type=kind)) is True
+    assert opened(unknown="accept").accepts(event({"id": "1"}, kind=kind)) is True
 
 
 def test_a_type_can_have_a_schema_of_another_name(opened: Made, event: Made) -> None:
     gate = opened(types={"com.shop/order placed": "order"})
-    assert gate.accepts(event({"id": "1"}, type="com.shop/order placed")) is True
+    assert gate.accepts(event({"id": "1"}, kind="com.shop/order placed")) is True
     with pytest.raises(Reject, match="id: type"):
-        gate.accepts(event({"id": 1}, type="com.shop/order placed"))
+        gate.accepts(event({"id": 1}, kind="com.shop/order placed"))
 
 
 def test_every_broken_schema_is_named_with_file_and_place(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+from collections.abc import Awaitable
 from typing import Any, ClassVar
 
 from gateway import ConfigProblem, Event, Retry
@@ -15,7 +16,8 @@ _PAUSE = 1.0
 """Seconds before a watch that failed is tried again."""
 _MOST_ABSENT = 10_000
 """Types remembered as having no schema; events make them up, so their number is bounded."""
-_KEY = re.compile(r"[-/_=a-zA-Z0-9]+(\.[-/_=a-zA-Z0-9]+)*")
+_LONGEST = 256
+"""Characters of a type that is remembered."""
 
 
 class BucketSettings(GateSettings, kw_only=True, frozen=True):
@@ -35,6 +37,7 @@ class BucketSchemas(Gate, name="json-schema-kv"):
     Config = BucketSettings
     config: BucketSettings
     shared = True
+    may_wait = True
     example: ClassVar[Any] = {"bucket": "SCHEMAS", "path": "data"}
 
     def prepare(self) -> None:
@@ -47,6 +50,7 @@ class BucketSchemas(Gate, name="json-schema-kv"):
         """Open the bucket, which has to exist, and begin to watch it."""
         self._bucket = await self.context.kv(self.config.bucket)
         self._absent: set[str] = set()
+        self._asked: set[str] = set()
         self._told: dict[str, str] = {}
         self._faults = self.context.metrics.counter("broken_schemas_total", {"bucket": self.config.bucket})
         self._watcher = asyncio.get_running_loop().create_task(self._watch())
@@ -57,45 +61,46 @@ class BucketSchemas(Gate, name="json-schema-kv"):
         with contextlib.suppress(asyncio.CancelledError):
             await self._watcher
 
-    async def accepts(self, event: Event) -> bool:
-        """Whether the event keeps its schema; raises Reject when it does not."""
+    def accepts(self, event: Event) -> bool | Awaitable[bool]:
+        """Whether the event keeps its schema; raises Reject when it does not. Waits only for a type not seen yet."""
         name = self.schema_name(event)
         if name is None:
             return self.unknown()
         validator = self.library.validators.get(name)
-        if validator is None:
-            validator = await self._fetched(name)
-        return self.unknown() if validator is None else self.check(event, validator)
+        return self._fetched(event, name) if validator is None else self.check(event, validator)
 
-    async def _fetched(self, name: str) -> Any:
-        """The schema of a type the watch has not shown yet: at the start it may only be on its way."""
-        if name not in self.library.broken:
-            if name in self._absent or not _KEY.fullmatch(name):
-                return None
+    async def _fetched(self, event: Event, name: str) -> bool:
+        """With the schema of a type the watch has not told: at the start it may only be on its way."""
+        library = self.library
+        if name not in library.broken and name not in self._absent:
+            self._asked.add(name)
             text = await self._get(name)
-            if text is not None and name not in self.library.validators:
+            if text is not None and name in self._asked:
                 self._take(name, text)
-        if name in self.library.broken and name not in self.library.validators:
+            self._asked.discard(name)
+        if name in library.validators:
+            return self.check(event, library.validators[name])
+        if name in library.broken:
             raise Retry("the schema of the event's type is broken", code="schema-broken")
-        if name not in self.library.validators:
+        if len(name) <= _LONGEST:
             if len(self._absent) >= _MOST_ABSENT:
                 self._absent.clear()
             self._absent.add(name)
-        return self.library.validators.get(name)
+        return self.unknown()
 
     async def _get(self, name: str) -> bytes | None:
         try:
             return await self._bucket.get(name)
-        except Retry:
-            raise
-        except Exception as error:
-            raise Retry(f"bucket {self.config.bucket}: {type(error).__name__}", code="schema-bucket") from error
+        except ValueError:
+            return None  # no bucket can have such a key
 
     async def _watch(self) -> None:
         """Follow the bucket for as long as the route lives."""
         while True:
             try:
                 async for name, text in self._bucket.watch():
+                    # It is newer than any answer still on its way.
+                    self._asked.discard(name)
                     self._take(name, text)
             except Exception as error:  # noqa: BLE001 - whatever is raised, the schemas so far stay in use
                 self.context.log.warning("bucket %s: watching again: %r", self.config.bucket, error)
