@@ -189,6 +189,13 @@ def test_a_pattern_cannot_run_away(pattern: str) -> None:
     assert fault({"pattern": pattern}, "a" * 1_000_000 + "!") == "the whole: pattern"
 
 
+def test_a_pattern_that_goes_back_too_often_is_given_up() -> None:
+    """A text that would match after 16,000 steps back, some tenths of a millisecond, is refused; a short one is not."""
+    pattern = r"^(?:a?){%d}a{%d}(?!b)$"
+    assert fault({"pattern": pattern % (8, 8)}, "a" * 8) == ""
+    assert fault({"pattern": pattern % (14, 14)}, "a" * 14) == "the whole: pattern"
+
+
 def test_many_faults_cost_no_more_than_one() -> None:
     """Only the first is looked for."""
     made = library(x={"items": {"type": "string"}})

@@ -110,7 +110,6 @@ class BucketSchemas(Gate, name="json-schema-kv"):
 
     def _take(self, name: str, text: bytes | None) -> None:
         """Put a schema in use, or say why not."""
-        self._absent.discard(name)
         if text is None:
             self.library.remove(name)
         else:
