@@ -57,18 +57,35 @@ class JetStreamEdge:
             if not self.connected:
                 raise RouteFault("disconnected", "no connection to a server")
             await self._provision()
-            await self._check(route)
+            try:
+                await self._check(route)
+            except RouteFault:
+                if not await self._provision_again():
+                    raise
+                await self._check(route)
             await publisher.prepare()
 
         return Link(source, publisher, ready)
 
     async def _provision(self) -> None:
-        """Declared streams are made or checked once per connection, and again while some are not usable."""
+        """Declared streams are made or checked once per connection."""
+        if self._provisioned == self.connection.generation:
+            return
         async with self._provisioning:
-            if self._provisioned == self.connection.generation and not self._stream_faults:
+            config, generation = self._config, self.connection.generation
+            if self._provisioned == generation:
                 return
-            self._stream_faults = await Provisioner(self.api, self._config.streams).provision()
-            self._provisioned = self.connection.generation
+            self._stream_faults = await Provisioner(self.api, config.streams).provision()
+            if config is self._config:
+                self._provisioned = generation
+
+    async def _provision_again(self) -> bool:
+        """Try those again that are not usable; False when all are. Only a route that may need one waits for it."""
+        async with self._provisioning:
+            broken = [stream for stream in self._config.streams if stream.name in self._stream_faults]
+            if broken:
+                self._stream_faults = await Provisioner(self.api, broken).provision()
+            return bool(broken)
 
     async def _check(self, route: CompiledRoute) -> None:
         """What the route needs of the server, found out before the first event instead of with it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -135,6 +136,31 @@ async def test_a_route_that_may_not_read_its_source_is_down_and_its_neighbour_wo
     assert "no permission" in stats.reason
     await js.publish("in.a", b"1")
     await arrived(nc, "OUT", 1)
+    reload_with(nats_server, permissions(""))
+    await gateway.up(timeout=20)
+
+
+async def test_a_declared_stream_nobody_answers_for_holds_up_no_route_that_does_not_need_it(
+    nats_server: EmbeddedServer,
+    nc: Client,
+    js: JetStreamContext,
+    run_gateway: RunGateway,
+    route: Route,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It costs its time-out once, not once for each route and each look at a source."""
+    monkeypatch.setattr("gateway.jetstream.api.TIMEOUT", 1.5)
+    for name in ("ONE", "TWO"):
+        await make_stream(nc, name, [f"{name.lower()}.>"])
+    await restart_with(nats_server, nc, permissions('publish: { deny: ["$JS.API.STREAM.INFO.ONE"] }'))
+    streams = [{"name": name, "subjects": [f"{name.lower()}.>"]} for name in ("ONE", "TWO")]
+    needs = route("needs", source={"stream": "ONE", "subjects": ["one.>"]})
+    config = {"streams": streams, "routes": [needs, *(route(f"r{number}") for number in range(4))]}
+    began = time.monotonic()
+    gateway = await run_gateway({"nats": {"servers": [gateway_url(nats_server)]}, **config}, wait=False)
+    await gateway.up(*(f"r{number}" for number in range(4)))
+    assert time.monotonic() - began < 3
+    await gateway.down("jetstream-unavailable", "needs")
     reload_with(nats_server, permissions(""))
     await gateway.up(timeout=20)
 
