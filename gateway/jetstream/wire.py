@@ -8,6 +8,7 @@ docs/decisions/0002 has the figures and the ways not taken. Protocol: docs.nats.
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import contextlib
 import json
@@ -43,7 +44,9 @@ class Wire(Client):
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         """nats-py goes on in plaintext when a server offers no TLS; we end it before any credential is sent."""
-        if initial_connection and self.require_tls and not info.get("tls_required"):
+        server = self._current_server
+        asked = self.require_tls or (server is not None and server.uri.scheme == "tls")
+        if initial_connection and asked and not info.get("tls_required"):
             raise Error("the server offers no TLS, and the config asks for it")
         await super()._process_info(info, initial_connection)
 
@@ -218,10 +221,20 @@ class Parser:
         elif operation == b"-ERR":
             text = line[5:].decode("utf-8", "replace").strip().strip("'")
             if text.lower().startswith("permissions violation for publish to"):
-                wire.on_denied(text.partition('"')[2].rpartition('"')[0])
+                wire.on_denied(_unquoted(text.partition('"')[2].rpartition('"')[0]))
             await wire._process_err(text.lower())
         elif operation[:3] != b"+OK":
             raise ProtocolError
+
+
+def _unquoted(text: str) -> str:
+    """What stood between the quotes of Go's %q, which escapes much as Python does."""
+    if "\\" not in text:
+        return text
+    try:
+        return str(ast.literal_eval(f'"{text}"'))
+    except (SyntaxError, ValueError):
+        return text
 
 
 async def _never_called(message: Any) -> None:

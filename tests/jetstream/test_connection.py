@@ -214,3 +214,13 @@ async def test_credentials_that_are_half_written_at_a_reconnect_are_read_again(
     await js.publish("in.a", b"1")
     await arrived(nc, "OUT", 1)
     await settled(nc)
+
+
+async def test_a_tls_url_is_never_served_in_plaintext(
+    run_gateway: RunGateway, route: Route, nats_server: EmbeddedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without a tls section, too: whoever writes tls:// wants nobody to read along."""
+    url = nats_server.url.replace("nats://", "tls://user:password@")
+    gateway = await run_gateway({"nats": {"servers": [url]}, "routes": [route()]}, wait=False)
+    await eventually(lambda: "offers no TLS" in caplog.text or gateway.app.stats.connected)
+    assert not gateway.app.stats.connected

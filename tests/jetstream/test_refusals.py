@@ -192,3 +192,18 @@ async def test_no_permission_for_a_templated_subject_is_a_refusal(
     await settled(nc)
     assert gateway.stats().up
     assert gateway.app.stats.reconnects == 0
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("token", ["back\\\\slash", '\\"quoted\\"', "zero\u200bwidth", "\u00e9", "\\\\"])
+async def test_no_permission_is_understood_however_the_server_writes_the_subject(
+    nats_server: EmbeddedServer, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, token: str
+) -> None:
+    """It quotes it as Go does; not understood, it is a time-out, and one event holds its target for a day."""
+    await restart_with(nats_server, nc, permissions('publish: { deny: ["out.secret.>"] }'))
+    nats = {"servers": [gateway_url(nats_server)]}
+    await run_gateway({"nats": nats, "routes": [route(targets=[{"subject": "out.secret.{to}", "name": "to"}])]})
+    await js.publish("in.a", f'{{"to": "{token}"}}'.encode())
+    (letter,) = await arrived(nc, "DLQ", 1)
+    assert letter.headers["Gateway-Error-Code"] == "no-permission"
+    await settled(nc)
