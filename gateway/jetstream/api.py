@@ -19,6 +19,9 @@ CONSUMER_EXISTS = 10148
 MESSAGE_NOT_FOUND = 10037
 
 
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
 class ApiError(GatewayError):
     """The server answered with an error. `code` is HTTP-like, `err_code` the server's own number."""
 
@@ -54,9 +57,12 @@ class JetStreamApi:
             raise ApiUnavailable(f"{full}: {why}") from error
         except (nats.errors.Error, OSError) as error:
             raise ApiUnavailable(f"{full}: {error or type(error).__name__}") from error
-        reply: dict[str, Any] = msgspec.json.decode(answer.data)
+        try:
+            reply: dict[str, Any] = _decode(answer.data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise ApiUnavailable(f"{full}: what came is no answer of a server") from error
         if "error" in reply:
-            fault = reply["error"]
+            fault = reply["error"] if isinstance(reply["error"], dict) else {}
             raise ApiError(fault.get("code", 0), fault.get("err_code", 0), fault.get("description", "no description"))
         return reply
 

@@ -1,0 +1,31 @@
+"""The JetStream API: whatever comes as an answer is an answer, an error, or none; nothing else gets through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from nats.aio.client import Client
+
+from gateway.jetstream.api import ApiError, ApiUnavailable
+from tests.jetstream.conftest import Route, RunGateway
+
+pytestmark = pytest.mark.usefixtures("streams")
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"junk", b"[]", b"7", b"\xff", b"[" * 5000, b'{"error": 5}', b'{"error": null}']
+)
+async def test_an_answer_that_is_none_counts_as_no_answer(
+    nc: Client, run_gateway: RunGateway, route: Route, answer: bytes
+) -> None:
+    """An exception nobody expects would end a task that held copies wait for, and leave them waiting for ever."""
+
+    async def respond(message: Any) -> None:
+        await message.respond(answer)
+
+    await nc.subscribe("$JS.API.NONSENSE", cb=respond)
+    await nc.flush()
+    gateway = await run_gateway({"routes": [route()]})
+    with pytest.raises((ApiUnavailable, ApiError)):
+        await gateway.app._edge.api.request("NONSENSE")
