@@ -1,29 +1,28 @@
-"""What is wrong between fields: double names, overlaps, loops, sign-ins that exclude each other.
+"""What is wrong between fields: double names, overlaps, sign-ins that exclude each other.
 
 These look at nodes and not at converted values, so that they find their faults although a neighbour is invalid.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from ..errors import ConfigProblem
-from ..problems import Code, Problem, Severity
-from ..subjects import matches, overlaps, wildcard_fault
-from ..templates import Template
+from ..problems import Code, Problem
+from ..subjects import overlaps, wildcard_fault
 from ..values import Duration
 from . import model
+from .look import find_exact, is_there, items, shown, text_of
 from .report import ConfigPath, line_of, problem_at
-from .tree import Key, MappingNode, Node, ScalarNode, SequenceNode, find, find_key, quote
+from .tree import Key, MappingNode, Node, SequenceNode, find_key, quote
 
 Found = Iterator[Problem]
 
 _SIGN_INS = (("user", "password"), ("token",), ("nkey-seed",), ("credentials",))
 
 
-def check_routes(routes: Sequence[tuple[int, MappingNode]], gateway: str, streams: Node | None) -> Found:
+def check_routes(routes: Sequence[tuple[int, MappingNode]], gateway: str) -> Found:
     """Everything about routes, each given with its index and its defaults merged in."""
-    declared = _declared(streams)
     yield from _double_names([(("routes", index), route) for index, route in routes], Code.DUPLICATE_ROUTE)
     yield from _double_durables(routes, gateway)
     for index, route in routes:
@@ -33,8 +32,6 @@ def check_routes(routes: Sequence[tuple[int, MappingNode]], gateway: str, stream
         yield from _double_targets(route, path)
         yield from _double_headers(route, path)
         yield from _unsupported(route, path)
-        yield from _loops(route, path)
-        yield from _outside(route, path, declared)
 
 
 def check_streams(streams: Node | None) -> Found:
@@ -49,13 +46,13 @@ def check_streams(streams: Node | None) -> Found:
         yield from _window(stream, path)
     seen: list[tuple[str, Node]] = []
     for path, stream in declared:
-        for index, node in enumerate(_items(stream.get("subjects"))):
-            subject = _text(node)
+        for index, node in enumerate(items(stream.get("subjects"))):
+            subject = text_of(node)
             if subject is None or wildcard_fault(subject):
                 continue
             for other, place in seen:
                 if overlaps(subject, other):
-                    text = f"{_shown(node)} overlaps {_shown(place)} at {line_of(place, node)}"
+                    text = f"{shown(node)} overlaps {shown(place)} at {line_of(place, node)}"
                     hint = "a subject belongs to one stream, and stands there once"
                     yield problem_at(node, (*path, "subjects", index), Code.INVALID_SUBJECT, text, hint)
                     break
@@ -66,7 +63,7 @@ def _window(stream: MappingNode, path: ConfigPath) -> Found:
     """A stream forgets ids before its window is over when it keeps messages for less; the server refuses it (10052)."""
     age_node, window_node = stream.get("max-age"), stream.get("duplicate-window")
     age, window = _duration(age_node), _duration(window_node)
-    if window is None and _text(stream.get("provision")) == "create":
+    if window is None and text_of(stream.get("provision")) == "create":
         window, window_node = model.Stream(name="any").duplicate_window, age_node
     if age is None or window is None or window_node is None or window <= age:
         return
@@ -93,26 +90,11 @@ def check_nats(nats: Node | None) -> Found:
         yield from _pair(tls, "cert", "key", ("nats", "tls"))
 
 
-def warn_route(route: model.Route, node: MappingNode, path: ConfigPath) -> Found:
-    """What a good route most likely did not mean."""
-    if route.max_in_flight > route.source.max_ack_pending:
-        text = "more than source.max-ack-pending allows"
-        yield _warning(node, (*path, "max-in-flight"), text, "the server will not give out more than that")
-    if route.retry.initial > route.retry.max:
-        text = "longer than retry.max, which counts"
-        yield _warning(node, (*path, "retry", "initial"), text, "")
-
-
-def _warning(node: MappingNode, path: ConfigPath, text: str, hint: str) -> Problem:
-    inner = path[2:]
-    return problem_at(find(node, inner), path, Code.INVALID_VALUE, text, hint, Severity.WARNING)
-
-
 def _double_names(items: Sequence[tuple[ConfigPath, MappingNode]], code: Code) -> Found:
     first: dict[str, Node] = {}
     for path, item in items:
         node = item.get("name")
-        name = _text(node)
+        name = text_of(node)
         if node is None or name is None:
             continue
         if name in first:
@@ -129,10 +111,10 @@ def _double_names(items: Sequence[tuple[ConfigPath, MappingNode]], code: Code) -
 def _double_durables(routes: Sequence[tuple[int, MappingNode]], gateway: str) -> Found:
     first: dict[tuple[str, str], tuple[int, Node, bool]] = {}
     for index, route in routes:
-        stream = _text(find_exact(route, "source", "stream"))
+        stream = text_of(find_exact(route, "source", "stream"))
         durable_node = find_exact(route, "source", "durable")
-        name = _text(route.get("name"))
-        own = _text(durable_node)
+        name = text_of(route.get("name"))
+        own = text_of(durable_node)
         durable = own or (f"{gateway}-{name}" if name and durable_node is None else None)
         if stream is None or durable is None:
             continue
@@ -150,12 +132,12 @@ def _double_durables(routes: Sequence[tuple[int, MappingNode]], gateway: str) ->
 
 def _double_targets(route: MappingNode, path: ConfigPath) -> Found:
     first: dict[str, Node] = {}
-    for index, target in enumerate(_items(route.get("targets"))):
+    for index, target in enumerate(items(route.get("targets"))):
         if not isinstance(target, MappingNode):
             continue
-        field = "name" if _there(target, "name") else "subject"
+        field = "name" if is_there(target, "name") else "subject"
         node = target.get(field)
-        name = _text(node)
+        name = text_of(node)
         if node is None or name is None:
             continue
         if name in first:
@@ -169,13 +151,13 @@ def _double_targets(route: MappingNode, path: ConfigPath) -> Found:
 
 def _overlapping_filters(route: MappingNode, path: ConfigPath) -> Found:
     seen: list[tuple[str, Node]] = []
-    for index, node in enumerate(_items(find_exact(route, "source", "subjects"))):
-        subject = _text(node)
+    for index, node in enumerate(items(find_exact(route, "source", "subjects"))):
+        subject = text_of(node)
         if subject is None or wildcard_fault(subject):
             continue
         for other, place in seen:
             if overlaps(subject, other):
-                text = f"{_shown(node)} overlaps {_shown(place)} at {line_of(place, node)}"
+                text = f"{shown(node)} overlaps {shown(place)} at {line_of(place, node)}"
                 hint = "the server refuses a consumer with overlapping subjects (10138); keep the wider one"
                 yield problem_at(node, (*path, "source", "subjects", index), Code.INVALID_SUBJECT, text, hint)
                 break
@@ -184,9 +166,9 @@ def _overlapping_filters(route: MappingNode, path: ConfigPath) -> Found:
 
 def _start(route: MappingNode, path: ConfigPath) -> Found:
     node = find_exact(route, "source", "start")
-    if not isinstance(node, MappingNode) or _there(node, "sequence") != _there(node, "time"):
+    if not isinstance(node, MappingNode) or is_there(node, "sequence") != is_there(node, "time"):
         return
-    if not _there(node, "sequence"):
+    if not is_there(node, "sequence"):
         text, hint = "start needs a sequence or a time", "start: {sequence: 1000}, start: all or start: new"
         yield problem_at(node, (*path, "source", "start"), Code.MISSING_FIELD, text, hint)
         return
@@ -195,7 +177,7 @@ def _start(route: MappingNode, path: ConfigPath) -> Found:
 
 
 def _double_headers(route: MappingNode, path: ConfigPath) -> Found:
-    for index, target in enumerate(_items(route.get("targets"))):
+    for index, target in enumerate(items(route.get("targets"))):
         headers = target.get("headers") if isinstance(target, MappingNode) else None
         first: dict[str, Key] = {}
         for key, _ in headers.entries if isinstance(headers, MappingNode) else ():
@@ -208,63 +190,16 @@ def _double_headers(route: MappingNode, path: ConfigPath) -> Found:
 
 def _unsupported(route: MappingNode, path: ConfigPath) -> Found:
     node = route.get("ordering")
-    if node is None or node.faulty or _text(node) == "none":
+    if node is None or node.faulty or text_of(node) == "none":
         return
-    if _text(node) == "strict" or (isinstance(node, MappingNode) and node.get("key") is not None):
+    if text_of(node) == "strict" or (isinstance(node, MappingNode) and node.get("key") is not None):
         text = "ordered routes are not available in this version"
         yield problem_at(node, (*path, "ordering"), Code.UNSUPPORTED, text, "leave ordering out, or write none")
 
 
-def _loops(route: MappingNode, path: ConfigPath) -> Found:
-    """Constant subjects that the route itself reads: `max-hops` ends such a circle, but nobody means it."""
-    read = [text for text in map(_text, _items(find_exact(route, "source", "subjects"))) if text]
-    outputs: list[tuple[Node | None, ConfigPath]] = [
-        (target.get("subject"), ("targets", index, "subject"))
-        for index, target in enumerate(_items(route.get("targets")))
-        if isinstance(target, MappingNode)
-    ]
-    outputs.append((find_exact(route, "dead-letter", "subject"), ("dead-letter", "subject")))
-    for node, inner in outputs:
-        subject = _constant(node)
-        if node is None or subject is None:
-            continue
-        if any(not wildcard_fault(wildcard) and matches(wildcard, subject) for wildcard in read):
-            text = f"the route reads what it publishes to {_shown(node)}"
-            hint = "publish to a subject outside source.subjects; max-hops dead-letters what goes in circles"
-            yield problem_at(node, (*path, *inner), Code.LOOP, text, hint, Severity.WARNING)
-
-
-def _outside(route: MappingNode, path: ConfigPath, declared: Mapping[str, list[str]]) -> Found:
-    """Subjects that the stream beside them is declared without: the server takes such a consumer, which then waits."""
-    for index, node in enumerate(_items(find_exact(route, "source", "subjects"))):
-        subject, owned = _text(node), declared.get(_text(find_exact(route, "source", "stream")) or "")
-        if subject and owned and not any(overlaps(subject, one) for one in owned):
-            text = f"{_shown(node)} is outside the subjects this config declares for the stream"
-            inner = (*path, "source", "subjects", index)
-            yield problem_at(node, inner, Code.INVALID_SUBJECT, text, "no event will ever come", Severity.WARNING)
-    for index, target in enumerate(_items(route.get("targets"))):
-        if not isinstance(target, MappingNode):
-            continue
-        place, owned = target.get("subject"), declared.get(_text(target.get("stream")) or "")
-        subject = _constant(place)
-        if place and subject and owned and not any(overlaps(subject, one) for one in owned):
-            text = f"{_shown(place)} is outside the subjects this config declares for the stream"
-            inner = (*path, "targets", index, "subject")
-            yield problem_at(place, inner, Code.INVALID_SUBJECT, text, "no copy will ever arrive", Severity.WARNING)
-
-
-def _declared(streams: Node | None) -> dict[str, list[str]]:
-    """Names and subjects of the declared streams that have subjects."""
-    declared: dict[str, list[str]] = {}
-    for stream in _items(streams):
-        if isinstance(stream, MappingNode) and (name := _text(stream.get("name"))):
-            declared[name] = [text for text in map(_text, _items(stream.get("subjects"))) if text]
-    return declared
-
-
 def _pair(node: MappingNode, one: str, other: str, path: ConfigPath) -> Found:
     for given, missing in ((one, other), (other, one)):
-        if _there(node, given) and not _there(node, missing):
+        if is_there(node, given) and not is_there(node, missing):
             text = f"{quote(given)} needs {quote(missing)}"
             yield _at_key(node, (*path, given), Code.MISSING_FIELD, text, f"set both {one} and {other}, or none")
 
@@ -274,44 +209,9 @@ def _at_key(node: MappingNode, path: ConfigPath, code: Code, text: str, hint: st
     return problem_at(place, path, code, text, hint)
 
 
-def find_exact(node: MappingNode, *keys: str) -> Node | None:
-    """The node under nested keys, or None when one of them is not there."""
-    found: Node | None = node
-    for key in keys:
-        found = found.get(key) if isinstance(found, MappingNode) else None
-    return found
-
-
-def _items(node: Node | None) -> tuple[Node, ...]:
-    return node.items if isinstance(node, SequenceNode) else ()
-
-
-def _text(node: Node | None) -> str | None:
-    if isinstance(node, ScalarNode) and isinstance(node.value, str) and not node.faulty:
-        return node.value
-    return None
-
-
 def _duration(node: Node | None) -> Duration | None:
-    text = _text(node)
+    text = text_of(node)
     try:
         return Duration.parse(text) if text else None
     except ConfigProblem:
         return None
-
-
-def _there(node: MappingNode, key: str) -> bool:
-    child = node.get(key)
-    return child is not None and child.kind != "null"
-
-
-def _constant(node: Node | None) -> str | None:
-    text = _text(node)
-    try:
-        return Template(text).constant if text else None
-    except ConfigProblem:
-        return None
-
-
-def _shown(node: Node) -> str:
-    return "***" if node.tainted else quote(_text(node) or "")

@@ -17,9 +17,12 @@ from ..problems import Code, Problem, Severity, did_you_mean
 from ..registry import BUILTIN, Registry, Status, load_plugins
 from ..templates import Template
 from . import model
-from .checks import check_nats, check_routes, check_streams, find_exact, warn_route
+from .checks import check_nats, check_routes, check_streams
 from .convert import INVALID, Converter
+from .doubts import doubt_loggers, doubt_route
+from .flow import doubt_flow
 from .include import LoadedTree, load_text, load_tree
+from .look import find_exact
 from .merge import Place, merge, places, without_nulls
 from .report import ConfigPath, problem_at
 from .shapes import Field, fields_of
@@ -140,6 +143,8 @@ class _Reading:
         self._plugin_settings(top)
         self.problems.extend(check_streams(self.root.get("streams")))
         self.problems.extend(check_nats(self.root.get("nats")))
+        self.problems.extend(doubt_flow(self.merged, self.root.get("streams")))
+        self.problems.extend(doubt_loggers(self.root.get("log")))
         good = {name: value for name, value in top.items() if value is not INVALID and name != "?"}
         draft = model.Config(**good, routes=drafts, digest=tree.short_digest)
         problems = tidy(self.problems, tree, self.default_places)
@@ -199,7 +204,7 @@ class _Reading:
                 hint = "a route has name, source and targets"
                 self.problems.append(problem_at(item, ("routes", index), Code.WRONG_TYPE, text, hint))
         pairs = [self._route(route, ("routes", index), gateway_name) for index, route in self.merged]
-        self.problems.extend(check_routes(self.merged, gateway_name, self.root.get("streams")))
+        self.problems.extend(check_routes(self.merged, gateway_name))
         return [good for good, _ in pairs if good is not None], [draft for _, draft in pairs]
 
     def _route(self, node: MappingNode, path: ConfigPath, gateway: str) -> tuple[model.Route | None, model.Route]:
@@ -210,7 +215,7 @@ class _Reading:
         if route is INVALID:
             name = values.get("name")
             return None, _draft(name if isinstance(name, str) else str(path[-1]), self.steps.made)
-        self.problems.extend(warn_route(route, node, path))
+        self.problems.extend(doubt_route(route, node, path))
         route = _filled_in(route, gateway)
         return route, route
 

@@ -214,7 +214,7 @@ FAULTS = [
     ("http: {listen: «':70000'}\n" + ROUTE, ["http.listen: "]),
     ("http: {«port: 1}\n" + ROUTE, ["http.port: unknown field"]),
     ("log: {level: «warn}\n" + ROUTE, ['log.level: "warn" is not one of "debug", "info", "warning", "error"']),
-    ("log: {loggers: {a: «loud}}\n" + ROUTE, ['log.loggers.a: "loud" is not one of']),
+    ("log: {loggers: {nats: «loud}}\n" + ROUTE, ['log.loggers.nats: "loud" is not one of']),
     ("drain: «0s\n" + ROUTE, ["drain: must be above 0ms, found 0ms"]),
     ("max-hops: «0\n" + ROUTE, ["max-hops: must be at least 1, found 0"]),
     ("plugins: {settings: {«akme: {}}}\n" + ROUTE, ['plugins.settings.akme: no plugin called "akme" is installed']),

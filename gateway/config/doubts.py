@@ -1,0 +1,120 @@
+"""What a good config most likely did not mean. All warnings, and only of what can hardly be meant.
+
+Where events would go is looked at in `flow`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Iterator
+
+from ..problems import Code, Problem, Severity, did_you_mean
+from ..registry import BUILTIN
+from ..templates import Template
+from . import model
+from .look import shown
+from .report import ConfigPath, problem_at
+from .tree import MappingNode, Node, find, quote
+
+Found = Iterator[Problem]
+
+LOGGERS = ("audit", "http", "nats", "plugin", "plugins", "route")
+"""The loggers below `gateway`; each plugin has `gateway.plugin.NAME`, and below that one for each route."""
+
+_META_ONLY = re.compile(r"\$(subject|headers|stream|sequence|deliveries|attempt|route|gateway|correlation-id)(\.|$)")
+"""Names that `pattern` takes for keys of the body; `$id` and `$type` are left out: bodies have such keys."""
+_DOUBLED = re.compile(r"\{\{[^{}]+\}\}")
+_CHANGE_FIELDS = frozenset({"set", "rename", "remove", "pick", "map", "redact", "enrich", "split"})
+
+
+def doubt_route(route: model.Route, node: MappingNode, path: ConfigPath) -> Found:
+    """Warnings about one route without faults, read from `node`."""
+    if route.max_in_flight > route.source.max_ack_pending:
+        text = "more than source.max-ack-pending allows"
+        hint = "the server will not give out more than that"
+        yield _warning(node, path, ("max-in-flight",), text, hint)
+    if route.retry.initial > route.retry.max:
+        yield _warning(node, path, ("retry", "initial"), "longer than retry.max, which counts", "")
+    yield from _meta_in_patterns(route)
+    yield from _doubled_braces(route, node, path)
+    if route.codec is not None and _own(route.codec) == "raw":
+        yield from _fields_of_bytes(route, node, path)
+
+
+def doubt_loggers(log: Node | None) -> Found:
+    """Levels for loggers that nobody has, and which therefore change nothing."""
+    loggers = log.get("loggers") if isinstance(log, MappingNode) else None
+    for key, _ in loggers.entries if isinstance(loggers, MappingNode) else ():
+        first, _, rest = key.text.partition(".")
+        if first == "gateway":
+            known = not rest or rest in LOGGERS or rest.startswith("plugin.")
+        else:
+            known = not first or _is_module(first)
+        if not known:
+            text = f"nothing logs as {quote(key.text)}"
+            hint = did_you_mean(key.text, ["gateway", *(f"gateway.{name}" for name in LOGGERS), "nats"], "loggers")
+            yield problem_at(key, ("log", "loggers", key.text), Code.INVALID_VALUE, text, hint, Severity.WARNING)
+
+
+def _meta_in_patterns(route: model.Route) -> Found:
+    for step in route.filters:
+        if _own(step) != "pattern" or not isinstance(step.node, MappingNode):
+            continue
+        for key, child in step.node.entries:
+            if _META_ONLY.match(key.text):
+                text = f"a pattern looks for a key {quote(key.text)} in the body"
+                hint = f"for what is around the body: - meta: {{{key.text}: [...]}}" if not child.tainted else ""
+                inner = (*step.path, key.text)
+                yield problem_at(key, inner, Code.INVALID_VALUE, text, hint, Severity.WARNING)
+
+
+def _doubled_braces(route: model.Route, node: MappingNode, path: ConfigPath) -> Found:
+    """Doubled braces are literal ones, which no subject has; other languages have placeholders like that."""
+    subjects: list[tuple[ConfigPath, Template]] = [
+        (("targets", index, "subject"), target.subject) for index, target in enumerate(route.targets)
+    ]
+    for inner, template in [*subjects, (("dead-letter", "subject"), route.dead_letter.subject)]:
+        if _DOUBLED.search(template.text):
+            text = f"doubled braces are literal: {shown(find(node, inner))} is published to as it stands"
+            yield _warning(node, path, inner, text, "a placeholder has single braces: {detail.id}")
+
+
+def _fields_of_bytes(route: model.Route, node: MappingNode, path: ConfigPath) -> Found:
+    """With codec raw the body is bytes: no field is in it, until some transform makes another body."""
+    hint = "name the codec the payload has, json for example; $subject and $headers.NAME can be read with any"
+    for step in route.filters:
+        if _own(step) == "pattern":
+            yield _at_step(step, "codec raw gives bytes, in which a pattern finds nothing: no event passes", hint)
+    for step in route.transforms:
+        name = _own(step)
+        if name in _CHANGE_FIELDS:
+            yield _at_step(step, f"codec raw gives bytes, which have no fields for {name}", hint)
+        else:  # it may make something with fields: `template`, or a plugin's own
+            return
+    for index, target in enumerate(route.targets):
+        if any(part.path.steps and part.default is None for part in target.subject.placeholders()):
+            text = "codec raw gives bytes, which have no fields for a subject: every event becomes a dead letter"
+            yield _warning(node, path, ("targets", index, "subject"), text, hint)
+
+
+def _at_step(step: model.Step, text: str, hint: str) -> Problem:
+    return problem_at(step.node, step.path, Code.INVALID_VALUE, text, hint, Severity.WARNING)
+
+
+def _warning(node: MappingNode, path: ConfigPath, inner: ConfigPath, text: str, hint: str) -> Problem:
+    return problem_at(find(node, inner), (*path, *inner), Code.INVALID_VALUE, text, hint, Severity.WARNING)
+
+
+def _own(step: model.Step) -> str | None:
+    """The name of a built-in component, None for others. A short name is the built-in's, or the step has a fault."""
+    plugin, slash, name = step.component.rpartition("/")
+    return name if not slash or plugin == BUILTIN else None
+
+
+def _is_module(name: str) -> bool:
+    """Whether a top-level module is installed; loggers are called by the module that has them."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
