@@ -1,0 +1,87 @@
+"""A thread between the event loop and the collector: bounded, counted, and closed within a limit.
+
+Unlike the SDK's BatchSpanProcessor it counts what finds no room, and its spans are made off the event loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import islice
+
+from gateway import AuditRecord
+
+BATCH = 512
+"""Spans of one request."""
+LAST_WORD = 0.5
+"""Seconds the thread has to end in once nothing is waited for any more."""
+
+
+class Pump:
+    """Takes records on the event loop, hands them to `export` in batches, in a thread of its own."""
+
+    def __init__(
+        self,
+        export: Callable[[Sequence[AuditRecord]], int],
+        count: Callable[[str, int], None],
+        room: int,
+        delay: float,
+        log: logging.Logger,
+    ) -> None:
+        """`export` may block, and says how many of a batch the collector took; `count` is told of every record once:
+        `exported`, `failed`, `overflow` or `unsent`.
+        """
+        self._export = export
+        self._count = count
+        self._room = room
+        self._delay = delay
+        self._log = log
+        self._waiting: deque[AuditRecord] = deque()
+        self._change = threading.Condition()
+        self._closing = False
+        # A daemon: a collector that never answers must not keep the process from ending.
+        self._thread = threading.Thread(target=self._work, name="gateway-otel", daemon=True)
+        self._thread.start()
+
+    def offer(self, records: Sequence[AuditRecord]) -> None:
+        """Take records, as many as there is room for. Never waits for the collector."""
+        with self._change:
+            fitting = max(0, self._room - len(self._waiting))
+            self._waiting.extend(islice(records, fitting))
+            self._change.notify()
+        if len(records) > fitting:
+            self._count("overflow", len(records) - fitting)
+
+    def close(self, limit: float, abandon: Callable[[], None]) -> None:
+        """Export what waits, for at most `limit` seconds; then `abandon` has to end the call that is under way."""
+        with self._change:
+            self._closing = True
+            self._change.notify()
+        self._thread.join(limit)
+        with self._change:
+            left = len(self._waiting)
+            self._waiting.clear()
+        abandon()
+        self._thread.join(LAST_WORD)
+        if left:
+            self._count("unsent", left)
+            self._log.warning("%d spans were not sent within %g s", left, limit, extra={"event": "otel.unsent"})
+
+    def _work(self) -> None:
+        while batch := self._next():
+            try:
+                taken = self._export(batch)
+            except Exception:  # noqa: BLE001 - a batch that cannot be exported must not end the thread
+                self._log.exception("spans could not be exported", extra={"event": "otel.export-failed"})
+                taken = 0
+            self._count("exported", taken)
+            self._count("failed", len(batch) - taken)
+
+    def _next(self) -> list[AuditRecord]:
+        """The next batch, once it is full or its time is up; empty at the end."""
+        with self._change:
+            self._change.wait_for(lambda: self._waiting or self._closing)
+            self._change.wait_for(lambda: len(self._waiting) >= BATCH or self._closing, self._delay)
+            return [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
