@@ -240,6 +240,13 @@ async def test_a_server_that_hangs_is_given_up_in_time_and_used_again_when_it_an
     await audit.record([record(1)])
     postgres.freeze()
     try:
+        begun = time.monotonic()
+        call = asyncio.create_task(audit.record([record(2)]))
+        await asyncio.wait({call}, timeout=LIMIT / 4)
+        call.cancel()
+        await asyncio.wait({call}, timeout=10 * LIMIT)
+        assert call.done(), "as the gateway does when a route's time is up"
+        assert time.monotonic() - begun < 3 * LIMIT
         for _ in range(3):
             begun = time.monotonic()
             with pytest.raises((TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):

@@ -6,7 +6,6 @@ told again after a crash is stored once. The plugin makes its table and migrates
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -64,6 +63,8 @@ class Postgres(Audit, name="postgres"):
             min_size=0,
             max_size=2,
             timeout=self._limit,
+            # It bounds the end of a cancelled call too. Without it a server that hangs would keep a call that the
+            # gateway has cancelled from ever ending, and the route from going on.
             command_timeout=self._limit,
             server_settings={"application_name": f"gateway {self.context.gateway}", **options},
         )
@@ -82,7 +83,7 @@ class Postgres(Audit, name="postgres"):
         try:
             await self._connect()
             assert self._pool is not None
-            async with asyncio.timeout(self._limit), self._pool.acquire() as connection:
+            async with self._pool.acquire(timeout=self._limit) as connection:
                 await connection.execute(INSERT, *arguments(records))
         except asyncpg.ReadOnlySQLTransactionError:
             # The server became a standby. Its connections live on, so they are let go by hand.
@@ -101,7 +102,7 @@ class Postgres(Audit, name="postgres"):
         if self._migrated or self._pool is None:
             return
         try:
-            async with asyncio.timeout(self._limit), self._pool.acquire() as connection:
+            async with self._pool.acquire(timeout=self._limit) as connection:
                 await migrate(connection)
         except ValueError as error:
             # asyncpg read the DSN only now, and says in its text what it stumbled over: that may be the password.

@@ -23,7 +23,7 @@ class PostgresSettings(Settings, frozen=True):
     schema: Identifier | None = None
     """The schema of the table; it must exist. Without it the first of the search path, mostly `public`."""
     timeout: Duration = Duration(5)
-    """Longest that connecting, or storing one batch, may take. Keep it at or below the routes' `timeout`."""
+    """Longest that connecting may take, and storing one batch."""
 
 
 class PostgresConfig(Settings, frozen=True):
