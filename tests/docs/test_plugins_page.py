@@ -49,6 +49,14 @@ def clean_modules() -> Iterator[None]:
     sys.modules.pop("acme_gateway", None)
 
 
+def test_the_kit_does_with_it_what_the_page_says() -> None:
+    """The block marked as a test runs as it stands."""
+    module = Shown().load()
+    block = re.search(r"```python test\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert block is not None
+    exec(block[1], {"acme_gateway": module, "Above": module.Above})
+
+
 def test_the_plugin_of_the_page_loads_and_decides() -> None:
     """It is found, its config is read with the types it names, and it keeps what it says it keeps."""
     registry = load_plugins(entry_points=[Shown()])
