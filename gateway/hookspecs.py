@@ -100,6 +100,7 @@ def gateway_settings() -> Any:
             endpoint: str
             token: Secret | None = None
 
+
         @hookimpl
         def gateway_settings():
             return Own

@@ -84,6 +84,19 @@ def test_a_batch_waits_for_others_but_not_for_ever_and_not_when_closing(collecto
     quick.close(PATIENCE, lambda: None)
 
 
+def test_a_hurried_pump_waits_for_no_full_batch(collector: Collector) -> None:
+    collector.gate.set()
+    pump = pump_of(collector, delay=3600)
+    pump.offer(records(1))
+    pump.hurry()
+    assert collector.inside.wait(PATIENCE)
+    collector.inside.clear()
+    pump.offer(records(1))
+    assert collector.inside.wait(PATIENCE), "nor later"
+    pump.close(PATIENCE, lambda: None)
+    assert collector.counts == {"exported": 2}
+
+
 def test_what_finds_no_room_is_counted_and_nobody_waits(collector: Collector) -> None:
     pump = pump_of(collector, room=100)
     pump.offer(records(1))

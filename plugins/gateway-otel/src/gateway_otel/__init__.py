@@ -20,6 +20,10 @@ from .spans import Sampler, request_of
 
 _durables: dict[tuple[str, str], str] = {}
 """The durable of each route, by gateway and route: records do not name it."""
+_versions: dict[str, str] = {}
+"""The version of each gateway, by name."""
+_pumps: set[Pump] = set()
+"""Those that run; more than one only where routes set ratios of their own."""
 
 
 def _durable_of(record: AuditRecord) -> str:
@@ -55,6 +59,7 @@ class Otel(Audit, name="otel"):
         self._resource = {**settings.resource, "service.name": settings.service_name}
         self._collector = Collector(settings, self.context.log)
         self._pump = Pump(self._export, self._count, settings.queue, float(settings.delay), self.context.log)
+        _pumps.add(self._pump)
 
     def record(self, records: Sequence[AuditRecord]) -> None:
         """Queue what is sampled. A collector that is away or slow holds no route, not even a required one."""
@@ -66,10 +71,13 @@ class Otel(Audit, name="otel"):
 
     async def close(self) -> None:
         """Give the collector what is queued, within `flush`."""
+        _pumps.discard(self._pump)
         await asyncio.to_thread(self._pump.close, float(self.context.settings.flush), self._collector.abandon)
 
     def _export(self, records: Sequence[AuditRecord]) -> int:
-        return self._collector.send(request_of(records, self._resource, _durable_of), len(records))
+        version = _versions.get(records[0].gateway)
+        resource = {**self._resource, "service.version": version} if version else self._resource
+        return self._collector.send(request_of(records, resource, _durable_of), len(records))
 
     def _count(self, outcome: str, number: int) -> None:
         self._counters[outcome].inc(number)
@@ -91,3 +99,23 @@ def gateway_settings() -> type[OtelSettings]:
 def gateway_route_started(route: Any) -> None:
     """Learn which durable a route reads through: the conventions call it the consumer group."""
     _durables[route.gateway, route.name] = route.durable
+
+
+@hookimpl
+def gateway_route_stopped(route: Any) -> None:
+    """Forget it; a route that was replaced has said its new one by then, or will."""
+    if _durables.get((route.gateway, route.name)) == route.durable:
+        del _durables[route.gateway, route.name]
+
+
+@hookimpl
+def gateway_started(info: Any) -> None:
+    """Learn the version, for the resource."""
+    _versions[info.name] = info.version
+
+
+@hookimpl
+def gateway_stopping(info: Any) -> None:
+    """Send what waits for a full batch while the routes drain, not after."""
+    for pump in _pumps:
+        pump.hurry()

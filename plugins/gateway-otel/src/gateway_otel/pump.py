@@ -41,6 +41,7 @@ class Pump:
         self._waiting: deque[AuditRecord] = deque()
         self._change = threading.Condition()
         self._closing = False
+        self._hurried = False
         # A daemon: a collector that never answers must not keep the process from ending.
         self._thread = threading.Thread(target=self._work, name="gateway-otel", daemon=True)
         self._thread.start()
@@ -53,6 +54,12 @@ class Pump:
             self._change.notify()
         if len(records) > fitting:
             self._count("overflow", len(records) - fitting)
+
+    def hurry(self) -> None:
+        """Wait for no full batch any more: the end is near."""
+        with self._change:
+            self._hurried = True
+            self._change.notify()
 
     def close(self, limit: float, abandon: Callable[[], None]) -> None:
         """Export what waits, for at most `limit` seconds; then `abandon` has to end the call that is under way."""
@@ -83,5 +90,5 @@ class Pump:
         """The next batch, once it is full or its time is up; empty at the end."""
         with self._change:
             self._change.wait_for(lambda: self._waiting or self._closing)
-            self._change.wait_for(lambda: len(self._waiting) >= BATCH or self._closing, self._delay)
+            self._change.wait_for(lambda: self._closing or self._hurried or len(self._waiting) >= BATCH, self._delay)
             return [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import asyncpg
 
-from gateway import Audit, AuditRecord, hookimpl
+from gateway import Audit, AuditRecord, Retry, hookimpl
 
 from .rows import INSERT, arguments
 from .schema import migrate
@@ -31,7 +31,7 @@ _PASSING = (
 """What a server that is away, restarting, full or a standby says: the route starts, and its records are held."""
 
 
-class UnusableDsn(Exception):
+class UnusableDsn(Retry):
     """asyncpg cannot make sense of the DSN. Its own words are left out."""
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from gateway import Retry
+
 TABLE = "gateway_audit"
 VERSIONS = "gateway_audit_schema"
 LOCK = 0x6E_61_74_73_61_75_64_74
@@ -54,8 +56,11 @@ MIGRATIONS: tuple[str, ...] = (
 """Entry N-1 leads to version N."""
 
 
-class NewerSchema(Exception):
-    """The table was made by a later version of this plugin, which may mean columns we would leave empty."""
+class NewerSchema(Retry):
+    """The table was made by a later version of this plugin, which may mean columns we would leave empty.
+
+    A Retry, because the gateway shows the text of those where a route is down.
+    """
 
     def __init__(self, found: int, known: int) -> None:
         super().__init__(f"the table has schema version {found}, this plugin knows {known}: upgrade the plugin")

@@ -16,17 +16,12 @@ from tests.support.arrivals import arrived, in_flight, settled
 from tests.support.eventually import eventually
 from tests.support.postgres import PostgresServer
 from tests.support.process import GatewayProcess
-from tests.support.streams import count, make_stream
+from tests.support.streams import count
+
+pytestmark = pytest.mark.usefixtures("streams")
 
 EVENTS = 3000
 STORED = "SELECT route, sequence, count(*) AS times FROM gateway_audit GROUP BY 1, 2"
-
-
-@pytest.fixture(autouse=True)
-async def streams(nc: Client) -> None:
-    """IN, OUT, DLQ."""
-    for name in ("IN", "OUT", "DLQ"):
-        await make_stream(nc, name, [f"{name.lower()}.>"])
 
 
 def config(dsn: str, **fields: Any) -> dict[str, Any]:
