@@ -12,6 +12,7 @@ from collections.abc import Callable
 from .app import Application, ReloadRefused
 from .config import model
 from .errors import ConfigError
+from .problems import log_fields
 from .registry import Registry
 from .systemd import Notifier, Throughput, status_line, watchdog_interval
 
@@ -55,6 +56,8 @@ class Daemon:
     def _stopped_by(self, number: signal.Signals) -> None:
         if self._stop.is_set():
             # The user means it: nothing is flushed, JetStream will deliver again what was in flight.
+            text = "%s while draining: ending at once; what is in flight is delivered again after ack-wait"
+            log.warning(text, number.name, extra={"event": "gateway.killed", "signal": number.name})
             os._exit(128 + number)
         log.info("%s: draining", number.name, extra={"event": "gateway.stopping", "signal": number.name})
         self._stop.set()
@@ -103,9 +106,7 @@ class Daemon:
         except ConfigError as error:
             self._app.reload_failed()
             for problem in error.problems:
-                log.error(
-                    "reload refused: %s", problem, extra={"event": "config.reload-failed", "code": str(problem.code)}
-                )
+                log.error("reload refused: %s", problem.head, extra=log_fields(problem, "config.reload-failed"))
             return
         except ReloadRefused as error:
             self._app.reload_failed()

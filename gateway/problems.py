@@ -96,11 +96,21 @@ class Problem:
         """Whether the config can be used all the same."""
         return self.severity is Severity.WARNING
 
-    def __str__(self) -> str:
-        """Write `file:line:column: path: text (code)` and the hint below it."""
+    @property
+    def head(self) -> str:
+        """`file:line:column: path: text (code)` without the hint: one line, as logs want it."""
         where = f"{self.path}: " if self.path else ""
-        head = _one_line(f"{self.file}:{self.line}:{self.column}: {where}{self.text} ({self.code})")
-        return f"{head}\n  hint: {_one_line(self.hint)}" if self.hint else head
+        return _one_line(f"{self.file}:{self.line}:{self.column}: {where}{self.text} ({self.code})")
+
+    def __str__(self) -> str:
+        """Write the head, and the hint below it."""
+        return f"{self.head}\n  hint: {_one_line(self.hint)}" if self.hint else self.head
+
+
+def log_fields(problem: Problem, event: str) -> dict[str, str]:
+    """The `extra` of a log line about a problem; its message is the head."""
+    fields = {"event": event, "code": str(problem.code)}
+    return {**fields, "hint": problem.hint} if problem.hint else fields
 
 
 def did_you_mean(word: str, names: Iterable[str], what: str) -> str:

@@ -16,7 +16,7 @@ from ..config.loader import examine
 from ..daemon import Daemon
 from ..errors import ConfigError, GatewayError
 from ..observe import logs
-from ..problems import Problem
+from ..problems import Problem, log_fields
 from ..registry import Registry
 from ..routing.compile import compile_config
 from .exits import CONFIG_INVALID, TRY_AGAIN
@@ -53,7 +53,7 @@ def run(config: str, disable: tuple[str, ...]) -> None:
         settings, registry = load()
         logs.setup(settings.log.level, settings.log.format, settings.log.loggers)
         for problem in noticed:
-            log.warning("config: %s", problem, extra={"event": "config.warning", "code": str(problem.code)})
+            log.warning("config: %s", problem.head, extra=log_fields(problem, "config.warning"))
         _run(_serve(settings, registry, load))
     except ConfigError as error:
         for problem in error.problems:
@@ -61,7 +61,7 @@ def run(config: str, disable: tuple[str, ...]) -> None:
         sys.exit(CONFIG_INVALID)
     except GatewayError as error:
         # A busy port may be free in a moment: a supervisor should try again.
-        click.echo(str(error), err=True)
+        log.error("%s", error, extra={"event": "gateway.start-failed"})
         sys.exit(TRY_AGAIN)
 
 

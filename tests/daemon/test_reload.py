@@ -56,6 +56,8 @@ async def test_sighup_with_an_invalid_file_changes_nothing_and_says_so(
     problem = next(line for line in gateway.logs if line["event"] == "config.reload-failed")
     assert "nmae" in problem["message"]
     assert problem["code"] == "unknown-field"
+    assert "hint" not in problem["message"]
+    assert problem["hint"].startswith("fields: name, ")
     await publish(streams, "in.one", 10)
     await all_settled(streams, "IN", ["gateway-one"])
     assert set(await gateway.routes()) == {"one"}

@@ -61,6 +61,7 @@ async def test_a_second_signal_ends_it_at_once(
     await eventually(lambda: "gateway.stopping" in seen(gateway))
     gateway.signal(number)
     assert await gateway.wait(2) == 128 + number
+    assert gateway.logs[-1]["event"] == "gateway.killed", "the last line says why"
 
 
 async def test_a_server_that_hangs_does_not_keep_it_from_ending(
@@ -120,7 +121,8 @@ async def test_a_port_in_use_is_said_clearly(streams: Client, gateway_process: S
         gateway = await gateway_process({"http": {"listen": listen}, "routes": [ONE]}, wait=False)
         gateway.launch()
         assert await gateway.wait() == 75, "a supervisor should try again, which 78 would forbid"
-    assert f"cannot listen on {listen}: " in gateway.err
+    assert gateway.logs[-1]["event"] == "gateway.start-failed", "a line like every other"
+    assert gateway.logs[-1]["message"].startswith(f"cannot listen on {listen}: ")
     assert "Traceback" not in gateway.err
 
 
