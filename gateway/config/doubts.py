@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..problems import Code, Problem, Severity, did_you_mean
-from ..registry import BUILTIN
+from ..registry import BUILTIN, Registry, Status
 from ..templates import Template
 from . import model
-from .look import shown
+from .look import find_exact, shown
 from .report import ConfigPath, problem_at
-from .tree import MappingNode, Node, find, quote
+from .tree import MappingNode, Node, SequenceNode, find, quote
 
 Found = Iterator[Problem]
 
@@ -55,6 +55,32 @@ def doubt_loggers(log: Node | None) -> Found:
             text = f"nothing logs as {quote(key.text)}"
             hint = did_you_mean(key.text, ["gateway", *(f"gateway.{name}" for name in LOGGERS), "nats"], "loggers")
             yield problem_at(key, ("log", "loggers", key.text), Code.INVALID_VALUE, text, hint, Severity.WARNING)
+
+
+def doubt_plugin_names(root: MappingNode, plugins: model.Plugins, registry: Registry) -> Found:
+    """Names in `plugins.disable` and `plugins.only` that nothing is called."""
+    installed = [health.name for health in registry.health if health.name != BUILTIN]
+    for field, names in (("disable", plugins.disable), ("only", plugins.only or [])):
+        listing = find_exact(root, "plugins", field)
+        for index, name in enumerate(names):
+            if name in installed or not isinstance(listing, SequenceNode):
+                continue
+            node = listing.items[index]
+            text = "no such plugin is installed" if node.tainted else f"no plugin called {quote(name)} is installed"
+            hint = did_you_mean(name, installed, "plugins")
+            yield problem_at(node, ("plugins", field, index), Code.PLUGIN, text, hint, Severity.WARNING)
+
+
+def doubt_plugins(root: MappingNode, registry: Registry, problems: Sequence[Problem]) -> Found:
+    """Installed plugins that did not load, unless `problems` say so already of a step that needs them."""
+    place = root.key("plugins") or root
+    broken = {health.name: health for health in registry.health if health.status in (Status.FAILED, Status.CLASH)}
+    for health in broken.values():
+        if any(health.sentence in problem.text for problem in problems):
+            continue
+        hint = f"see gateway plugins; repair or uninstall it, or write plugins: {{disable: [{health.name}]}}"
+        path = ("plugins",) if root.key("plugins") else ()
+        yield problem_at(place, path, Code.PLUGIN, health.sentence, hint, Severity.WARNING)
 
 
 def _meta_in_patterns(route: model.Route) -> Found:

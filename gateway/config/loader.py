@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 
 from ..errors import ConfigError
-from ..problems import Code, Problem, Severity, did_you_mean
-from ..registry import BUILTIN, Registry, Status, load_plugins
+from ..problems import Code, Problem, did_you_mean
+from ..registry import Registry, Status, load_plugins
 from ..templates import Template
 from . import model
 from .checks import check_nats, check_routes, check_streams
 from .convert import INVALID, Converter
-from .doubts import doubt_loggers, doubt_route
+from .doubts import doubt_loggers, doubt_plugin_names, doubt_plugins, doubt_route
 from .flow import doubt_flow
 from .include import LoadedTree, load_text, load_tree
 from .look import find_exact
@@ -145,6 +145,7 @@ class _Reading:
         self.problems.extend(check_nats(self.root.get("nats")))
         self.problems.extend(doubt_flow(self.merged, self.root.get("streams")))
         self.problems.extend(doubt_loggers(self.root.get("log")))
+        self.problems.extend(doubt_plugins(self.root, self.registry, self.problems))
         good = {name: value for name, value in top.items() if value is not INVALID and name != "?"}
         draft = model.Config(**good, routes=drafts, digest=tree.short_digest)
         problems = tidy(self.problems, tree, self.default_places)
@@ -234,7 +235,7 @@ class _Reading:
                 settings[name] = self._default_settings(name, given)
         bad = any(value is INVALID for value in settings.values())
         top["plugins"] = INVALID if bad else msgspec.structs.replace(plugins, settings=settings)
-        self._check_plugin_names(plugins)
+        self.problems.extend(doubt_plugin_names(self.root, plugins, self.registry))
 
     def _settings_of(self, name: str, node: Node, section: MappingNode) -> Any:
         path: ConfigPath = ("plugins", "settings", name)
@@ -263,20 +264,6 @@ class _Reading:
             return None
         self.problems.extend(trial.problems)
         return INVALID
-
-    def _check_plugin_names(self, plugins: model.Plugins) -> None:
-        """Warn of names in `disable` and `only` that nothing is called."""
-        installed = [health.name for health in self.registry.health if health.name != BUILTIN]
-        for field, names in (("disable", plugins.disable), ("only", plugins.only or [])):
-            listing = find_exact(self.root, "plugins", field)
-            for index, name in enumerate(names):
-                if name in installed or not isinstance(listing, SequenceNode):
-                    continue
-                node = listing.items[index]
-                text = "no such plugin is installed" if node.tainted else f"no plugin called {quote(name)} is installed"
-                hint = did_you_mean(name, installed, "plugins")
-                path: ConfigPath = ("plugins", field, index)
-                self.problems.append(problem_at(node, path, Code.PLUGIN, text, hint, Severity.WARNING))
 
 
 def _read_http(converter: Converter, node: Node, extra: Mapping[str, Any], path: ConfigPath) -> Any:

@@ -46,6 +46,17 @@ class PluginHealth:
         origin = f"{self.distribution} {self.version}".strip()
         return f"{self.name} ({origin})" if origin else self.name
 
+    @property
+    def sentence(self) -> str:
+        """What came of it, as a sentence: `the plugin acme (acme-gateway 1.2) failed to load: ...`."""
+        words = {
+            Status.OK: "is loaded",
+            Status.FAILED: f"failed to load: {self.reason}",
+            Status.DISABLED: f"is {self.reason}",
+            Status.CLASH: f"is not loaded: {self.reason}",
+        }
+        return f"the plugin {self.label} {words[self.status]}"
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -151,7 +162,7 @@ class Registry:
         if plugin is None:
             health = self.status_of(plugin_name)
             if health is not None:
-                return Found(None, reason=_down(health), hint=_remedy(health), code=Code.PLUGIN, passing=True)
+                return Found(None, reason=health.sentence, hint=_remedy(health), code=Code.PLUGIN, passing=True)
             hint = did_you_mean(plugin_name, [BUILTIN, *self.plugin_names()], "plugins")
             return Found(None, reason=f"no plugin called {quoted(plugin_name)} is installed", hint=hint)
         if (kind, name) in plugin.components:
@@ -169,19 +180,13 @@ class Registry:
         if other:
             hint = f"{quoted(name)} is {_article(other)}, and stands under {_list_of(other)}; {hint}"
         if self.incomplete:
-            missing = [health for health in self.health if health.status is not Status.OK]
-            hint = f"{hint}; it may belong to {'; '.join(_down(health) for health in missing)}"
+            missing = [health.sentence for health in self.health if health.status is not Status.OK]
+            hint = f"{hint}; it may be of a plugin that is not there: {'; '.join(missing)}"
         return Found(None, reason=reason, hint=hint, passing=self.incomplete)
 
 
 def _found(plugin: Plugin, kind: str, name: str) -> Found:
     return Found(plugin.components[kind, name], plugin.health.name, plugin.health.version)
-
-
-def _down(health: PluginHealth) -> str:
-    """`the plugin acme (acme-gateway 1.2), which failed: ...`."""
-    words = {Status.FAILED: "which failed", Status.DISABLED: "which is", Status.CLASH: "which clashes"}
-    return f"the plugin {health.label}, {words[health.status]}: {health.reason}".replace("which is: ", "which is ")
 
 
 def _remedy(health: PluginHealth) -> str:

@@ -183,3 +183,35 @@ def test_a_warning_shows_no_value_that_may_be_a_secret(registry: Registry) -> No
     [problem] = warnings(text, registry)
     assert "hunter2" not in str(problem)
     assert "***" in problem.text
+
+
+def _broken() -> None:
+    raise ImportError("no such library")
+
+
+def test_a_plugin_that_failed_is_told_although_no_route_needs_it() -> None:
+    """Its life-cycle hooks are missed at least; a sentence says who, what and what now."""
+    registry = load_plugins(entry_points=[Point("broken", _broken, "bad-gateway", "0.1")])
+    [problem] = warnings(ROUTE + "plugins: {}\n", registry)
+    assert problem.is_warning
+    assert said(problem).startswith(
+        "plugins: the plugin broken (bad-gateway 0.1) failed to load: ImportError: no such library ("
+    )
+    assert "plugins: {disable: [broken]}" in problem.hint
+    assert (problem.line, problem.column) == (5, 1)
+
+
+def test_a_plugin_two_packages_claim_is_told_once() -> None:
+    points = [Point("acme", Acme, "one", "1"), Point("acme", Acme, "two", "2")]
+    [problem] = warnings(ROUTE, load_plugins(entry_points=points))
+    assert 'is not loaded: the name "acme" is claimed by one 1 and two 2' in problem.text
+
+
+def test_a_plugin_a_route_needs_is_told_once() -> None:
+    registry = load_plugins(entry_points=[Point("broken", _broken)])
+    [problem] = warnings(ROUTE + "    filters: [broken/x]\n", registry)
+    assert not problem.is_warning
+
+
+def test_a_plugin_that_is_left_out_on_purpose_is_no_warning() -> None:
+    assert warnings(ROUTE, load_plugins(disable=["broken"], entry_points=[Point("broken", _broken)])) == []

@@ -157,7 +157,7 @@ def test_what_a_failed_plugin_may_have_offered_is_passing_and_names_it() -> None
         found = registry.find("filter", text)
         assert found.component is None
         assert found.passing
-        assert "the plugin x (x-gateway 1), which failed: ImportError: y" in found.reason + found.hint
+        assert "the plugin x (x-gateway 1) failed to load: ImportError: y" in found.reason + found.hint
 
 
 def test_the_hooks_of_a_failed_plugin_are_never_called_again() -> None:
