@@ -44,7 +44,8 @@ def culprit(frame: FrameType | None) -> Culprit | None:
     innermost = frame
     while frame is not None:
         owner = frame.f_locals.get("self")
-        if isinstance(owner, Component):
+        # Not isinstance: a proxy that has `self` for a name may run code of its own when asked what it is.
+        if issubclass(type(owner), Component):
             return Culprit(owner, frame.f_code.co_name, _place(frame))
         frame = frame.f_back
     return None if innermost is None else Culprit(None, innermost.f_code.co_name, _place(innermost))
@@ -106,7 +107,8 @@ class BlockWatch:
             return
         component = found.component
         plugin = "" if component is None else self._owner_of(type(component))
-        route = "" if component is None else component.context.route
+        # One with an __init__ of its own may have none.
+        route = getattr(getattr(component, "context", None), "route", "")
         name = "" if component is None else component.name
         key = (plugin, route, name or found.where)
         now = time.monotonic()
