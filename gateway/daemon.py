@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
 import signal
-from collections.abc import Callable
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from .app import Application, ReloadRefused
 from .config import model
@@ -22,6 +27,11 @@ STATUS_EVERY = 5.0
 """Seconds between two status lines to the supervisor."""
 STALLED = 2.0
 """Seconds without a sweep after which the loop counts as stuck, and the watchdog is left to bite."""
+
+PARTING = 5.0
+"""Seconds that tasks and threads of plugins have to end, once everything is drained and closed."""
+CLOSING = 30
+"""Seconds that closing components may take beside the drain, as told to the supervisor."""
 
 Load = Callable[[], tuple[model.Config, Registry]]
 """Reads the config anew; raises ConfigError."""
@@ -121,6 +131,49 @@ class Daemon:
     async def _end(self) -> None:
         stats = self._app.stats
         self._notifier.stopping(status_line(stats, 0.0))
-        self._notifier.extend_timeout(int((float(self._app.config.drain) + 10) * 1_000_000))
+        self._notifier.extend_timeout(int((float(self._app.config.drain) + CLOSING) * 1_000_000))
         await self._app.stop()
         log.info("stopped", extra={"event": "gateway.stopped"})
+
+
+def live(main: Coroutine[Any, Any, None], new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None) -> None:
+    """Run a daemon's `main` to its end, whatever tasks of plugins do: try to exit, stop the loop, or never end."""
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        loop = runner.get_loop()
+        task = loop.create_task(main)
+        while not task.done():
+            try:
+                loop.run_until_complete(task)
+            except (SystemExit, KeyboardInterrupt, RuntimeError) as error:
+                operator = isinstance(error, KeyboardInterrupt) and _interrupts()
+                if operator or task.done() or loop.is_closed():
+                    raise
+                told = {"event": "plugin.tried-to-end", "error": type(error).__name__}
+                log.error("some task of a plugin tried to end the process; it goes on", exc_info=error, extra=told)
+        task.result()
+        # From here on nothing is lost any more, and what is left belongs to plugins: a task that survives its
+        # cancellation, or a thread nobody ends, would keep the process until somebody kills it.
+        threading.Thread(target=_part, args=[loop], name="gateway-parting", daemon=True).start()
+
+
+def _interrupts() -> bool:
+    """Whether Ctrl-C raises KeyboardInterrupt, because the daemon does not handle it yet."""
+    return signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def _part(loop: asyncio.AbstractEventLoop) -> None:
+    time.sleep(PARTING)
+    main = threading.main_thread()
+    threads = [thread.name for thread in threading.enumerate() if not thread.daemon and thread is not main]
+    tasks = (
+        [] if loop.is_closed() else [getattr(task.get_coro(), "__qualname__", "?") for task in asyncio.all_tasks(loop)]
+    )
+    log.error(
+        "ending without what plugins left behind: %s",
+        ", ".join([*(f"task {name}" for name in tasks), *(f"thread {name}" for name in threads)]) or "an exit hook",
+        extra={"event": "gateway.left-behind"},
+    )
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -13,7 +13,7 @@ import click
 from ..app import Application
 from ..config import model
 from ..config.loader import examine
-from ..daemon import Daemon
+from ..daemon import Daemon, live
 from ..errors import ConfigError, GatewayError
 from ..observe import logs
 from ..problems import Problem, log_fields
@@ -54,7 +54,7 @@ def run(config: str, disable: tuple[str, ...]) -> None:
         logs.setup(settings.log.level, settings.log.format, settings.log.loggers)
         for problem in noticed:
             log.warning("config: %s", problem.head, extra=log_fields(problem, "config.warning"))
-        _run(_serve(settings, registry, load))
+        live(_serve(settings, registry, load), _new_loop())
     except ConfigError as error:
         for problem in error.problems:
             click.echo(str(problem), err=True)
@@ -69,11 +69,11 @@ async def _serve(settings: model.Config, registry: Registry, load: Any) -> None:
     await Daemon(Application(settings, registry), load).run()
 
 
-def _run(main: Coroutine[Any, Any, None]) -> None:
-    """Run on uvloop where there is one."""
+def _new_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where there is one."""
     try:
         import uvloop
     except ImportError:
-        asyncio.run(main)
-    else:
-        uvloop.run(main)
+        return None
+    made: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return made
