@@ -212,7 +212,11 @@ class Event:
         headers: Mapping[str, str] | None = None,
         key: str | None = None,
     ) -> Event:
-        """A new event with the parts given; the others are this one's."""
+        """A new event with the parts given; the others are this one's. TypeError for what is no text."""
+        texts = [text for text in (subject, key) if text is not None]
+        for text in texts if headers is None else (*texts, *headers, *headers.values()):
+            if not isinstance(text, str):
+                raise TypeError(f"subject, key and headers are texts, not {type(text).__name__}")
         event = self._copy() if body is MISSING else self.with_body(body)
         if subject is not None:
             event._subject = subject

@@ -231,8 +231,11 @@ class Codec(Component):
 
     def _checked_attributes(self, body: Any, headers: Headers) -> Attributes:
         try:
-            return self.attributes(body, headers)
+            attributes = self.attributes(body, headers)
         except (DecodeError, KeyboardInterrupt):
             raise
         except BaseException as error:
             raise DecodeError(f"{self.name}: {type(error).__name__} while reading attributes") from error
+        if not isinstance(attributes, Attributes):
+            raise DecodeError(f"{self.name}: attributes gave {type(attributes).__name__} instead of Attributes")
+        return attributes

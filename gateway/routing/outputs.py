@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import EventError
@@ -167,13 +168,24 @@ def _encode(target: CompiledTarget, event: Event, delivery: Delivery) -> tuple[E
     try:
         if target.same_codec and not event.changed and not (target.rewrites and target.rewrites(event.headers)):
             return Encoded(delivery.data), False
-        return target.encode(event.encodable if target.same_codec else event.body, event.headers), True
+        encoded = target.encode(event.encodable if target.same_codec else event.body, event.headers)
     except EventError as error:
         return Failed("encode", error.code, one_line(error.message)), True
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a codec that cannot write this body must not stop the lane
         return Failed("encode", "encode-error", where(error)), True
+    if type(encoded) is not Encoded or type(encoded.data) is not bytes or not _are_texts(encoded.headers):
+        return Failed("encode", "encode-error", "a codec answers Encoded with bytes and headers of texts"), True
+    return encoded, True
+
+
+def _are_texts(headers: object) -> bool:
+    if not headers:
+        return True
+    return isinstance(headers, Mapping) and all(
+        isinstance(name, str) and isinstance(value, str) for name, value in headers.items()
+    )
 
 
 def _without(inherited: list[tuple[bytes, bytes]], owned: re.Pattern[bytes]) -> list[tuple[bytes, bytes]]:
