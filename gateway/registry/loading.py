@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import traceback
 from collections.abc import Callable, Collection, Iterable, Sequence
 from types import ModuleType
 from typing import Any, Protocol
@@ -14,7 +15,10 @@ from .. import hookspecs
 from ..errors import PluginError
 from ..problems import quoted
 from .lookup import BUILTIN, Plugin, PluginHealth, Registry, Status
-from .rules import BASES, check_component, check_hooks, offered_by
+from .rules import BASES, check_component, check_hooks, check_settings, offered_by
+
+_IMPORTING = ("<frozen ", importlib.__file__.removesuffix("__init__.py"))
+"""Where code of the import system itself comes from; a plugin's author learns nothing from its lines."""
 
 
 class EntryPoint(Protocol):
@@ -70,7 +74,9 @@ class _Loader:
             plugin = self._load(name, distribution, version, load())
         except PluginError as error:
             self._fail(name, distribution, version, str(error))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - an import may raise anything, and may try to exit
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - an import may raise anything, and may try to exit
             self._fail(name, distribution, version, _explain(error))
         else:
             self.plugins.append(plugin)
@@ -98,6 +104,7 @@ class _Loader:
                     raise PluginError(f"it offers two {kind}s called {quoted(component.name)}")
                 components[kind, component.name] = component
             settings = hooks["gateway_settings"]() if "gateway_settings" in hooks else None
+            check_settings(settings)
         except BaseException:
             self.manager.unregister(module)
             raise
@@ -135,10 +142,16 @@ def _version_of(distribution: str) -> str:
 
 def _explain(error: BaseException) -> str:
     """What was raised, and where in the plugin's own code."""
-    text = f"{type(error).__name__}: {error}".strip(": ").splitlines()[0]
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return text
-    return f"{text} ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})"
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{type(error).__name__}: {error.msg} ({error.filename}:{error.lineno})"
+    try:
+        text = f"{type(error).__name__}: {error}".strip(": ").splitlines()[0]
+    except Exception:  # noqa: BLE001 - an exception of a plugin's own may not even have a text
+        text = type(error).__name__
+    places = [
+        f"{frame.f_code.co_filename}:{line}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not frame.f_code.co_filename.startswith(_IMPORTING)
+    ]
+    # The first is this file's own guard.
+    return f"{text} ({places[-1]})" if len(places) > 1 else text

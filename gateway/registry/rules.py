@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from types import UnionType
+from typing import Any, get_origin
 
 import pluggy
 
@@ -18,6 +19,19 @@ BASES: dict[str, type[Component]] = {"codec": Codec, "filter": Filter, "transfor
 RESERVED = frozenset({"name", "when", "timeout", "on-error"})
 """Words of a step that are not component names."""
 
+_PLAIN = (
+    "prepare",
+    "reads",
+    "explain",
+    "settled",
+    "decode",
+    "encode",
+    "encode_own",
+    "attributes",
+    "rewrites",
+    "reader",
+)
+"""Methods that no component may make async: what they gave would never be waited for."""
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
@@ -33,6 +47,11 @@ def check_hooks(manager: pluggy.PluginManager, plugin: Any) -> dict[str, Callabl
                 near = nearest(caller.name, known)
                 raise PluginError(
                     f"nobody calls the hook {quoted(caller.name)}{f'; did you mean {quoted(near)}?' if near else ''}"
+                    f" ({_place(hook.function)})"
+                )
+            if inspect.iscoroutinefunction(hook.function):
+                raise PluginError(
+                    f"the hook {caller.name} is async; hooks are called without waiting ({_place(hook.function)})"
                 )
             hooks[caller.name] = hook.function
     if not hooks:
@@ -55,6 +74,25 @@ def check_component(kind: str, component: Any, base: type[Component]) -> None:
         raise PluginError(f"{component.__name__} has no method {method}()")
     if inspect.isabstract(component):
         raise PluginError(f"{component.__name__} has abstract methods left")
+    for method in _PLAIN:
+        if inspect.iscoroutinefunction(getattr(component, method, None)):
+            raise PluginError(f"{component.__name__}.{method}() is async; it is called without waiting: make it plain")
+    for words in ("codes", "owns"):
+        value = getattr(component, words, ())
+        if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
+            raise PluginError(f"{component.__name__}.{words} is {value!r}; it is a tuple of texts")
+
+
+def check_settings(settings: Any) -> None:
+    """Whether what `gateway_settings` returned can be a type; raises PluginError."""
+    if settings is None or isinstance(settings, type | UnionType) or get_origin(settings) is not None:
+        return
+    raise PluginError(f"gateway_settings() returned a {type(settings).__name__}, not a type")
+
+
+def _place(function: Any) -> str:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else repr(function)
 
 
 def offered_by(hooks: dict[str, Callable[..., Any]]) -> Iterator[tuple[str, Any]]:
