@@ -13,7 +13,7 @@ from typing import cast
 from ..config import model
 from ..config.tree import ScalarNode, find, find_key, write_path
 from ..errors import ConfigProblem, PatternError
-from ..event import Origin
+from ..event import Origin, Reader
 from ..lent import Context
 from ..plugin import Audit, Codec, Component, Filter, NoSettings, Transform
 from ..problems import Code, Problem
@@ -22,7 +22,16 @@ from ..subjects import safe_token
 from ..templates import Template
 from .offline import offline_contexts
 from .pruning import Fault, all_faults
-from .route import CompiledAudit, CompiledRoute, CompiledTarget, HeaderRule, Step, fingerprint, fingerprint_of
+from .route import (
+    CompiledAudit,
+    CompiledRoute,
+    CompiledTarget,
+    HeaderRule,
+    Step,
+    fingerprint,
+    fingerprint_of,
+    of_plugin,
+)
 from .sharing import SharedComponents
 
 ContextFactory = Callable[[str, str], Context]
@@ -80,6 +89,7 @@ class _RouteCompiler:
         self.problems = problems
         self.shared = shared
         self.components: list[Component] = []
+        self.owners: list[str] = []
         self.plugins: dict[str, str] = {}
         self.faults: list[tuple[str, str]] = []
         self.codecs: dict[tuple[type[Component] | None, str], Codec] = {}
@@ -90,7 +100,8 @@ class _RouteCompiler:
         route = self.route
         codec = self._codec(route.codec)
         steps = self._steps()
-        own = all(step.is_filter or step.component.reads() is not None for step in steps)
+        reads = [self._reads(step) for step in steps]
+        own = all(step.is_filter or read is not None for step, read in zip(steps, reads, strict=True))
         targets = [self._target(target, codec, own) for target in route.targets]
         audits = self._audits()
         if len(self.problems) > before:
@@ -103,7 +114,7 @@ class _RouteCompiler:
             config=route,
             origin=origin,
             codec=codec,
-            reader=codec.reader(self._keys(steps)),
+            reader=self._reader(codec, self._keys(steps, reads)),
             steps=tuple(steps),
             targets=tuple(targets),
             audits=tuple(audits),
@@ -112,20 +123,43 @@ class _RouteCompiler:
             config_digest=self.config.digest,
             plugins=self.plugins,
             components=tuple(self.components),
+            owners=tuple(self.owners),
             identity=fingerprint(route, {name: self.config.plugins.settings.get(name) for name in self.plugins}),
             fault=self.faults[0] if self.faults else None,
         )
 
-    def _keys(self, steps: list[Step]) -> frozenset[str] | None:
+    def _reads(self, step: Step) -> frozenset[str] | None:
+        """What a step says it reads, as its author wrote it."""
+        try:
+            read = step.component.reads()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a third party's method; its route is down
+            self.faults.append(("plugin-failed", f"{step.label}: reads raised {type(error).__name__}"))
+            return None
+        if read is not None and not (isinstance(read, frozenset) and all(isinstance(key, str) for key in read)):
+            self.faults.append(("plugin-failed", f"{step.label}: reads gave no frozenset of texts"))
+            return None
+        return read
+
+    def _reader(self, codec: Codec, keys: frozenset[str] | None) -> Reader:
+        try:
+            return codec.reader(keys)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - likewise
+            self.faults.append(("plugin-failed", f"{codec.name}: reader raised {type(error).__name__}"))
+            return NO_CODEC.reader(None)
+
+    def _keys(self, steps: list[Step], reads: list[frozenset[str] | None]) -> frozenset[str] | None:
         """The top-level keys the filters look at first; what transforms and targets touch is decoded when they do.
 
         None when a filter may look at anything: then there is nothing to gain from a first look.
         """
         keys: frozenset[str] = frozenset()
-        for step in steps:
+        for step, read in zip(steps, reads, strict=True):
             if not step.is_filter:
                 continue
-            read = step.component.reads()
             if read is None:
                 return None
             keys |= read
@@ -212,12 +246,18 @@ class _RouteCompiler:
         except (ConfigProblem, PatternError) as first:
             self._note_all(step, first, found.component, found.plugin)
             return None
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a third party's prepare raises: its route is down
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a third party's prepare raises: its route is down
             # Its own words may quote its config, and with it a secret.
-            self.faults.append(("plugin-failed", f"{step.component}: prepare raised {type(error).__name__}"))
+            self.faults.append(
+                ("plugin-failed", f"{step.component}: prepare raised {type(error).__name__}{of_plugin(found.plugin)}")
+            )
             return None
-        if component not in self.components:
+        # Not by `in`: equal ones are two, and what a component says of equality is its own affair.
+        if all(component is not known for known in self.components):
             self.components.append(component)
+            self.owners.append(found.plugin)
         self.plugins[found.plugin] = found.version
         return component
 

@@ -14,6 +14,7 @@ from ..config import model
 from ..event import Encoded, Event, Origin, Outcome, Reader
 from ..headers import Headers
 from ..plugin import Audit, Codec, Component
+from ..registry import BUILTIN
 from ..templates import Template
 from ..values import Secret
 
@@ -95,9 +96,15 @@ class CompiledRoute(msgspec.Struct, frozen=True, gc=False):
     config_digest: str
     plugins: dict[str, str]
     components: tuple[Component, ...]
+    owners: tuple[str, ...]
+    """The plugin each component comes from."""
     identity: str
     """Digest of everything the config says of the route: equal means a reload need not touch it."""
     fault: tuple[str, str] | None = None
+
+    def owner_of(self, component: Component) -> str:
+        """The plugin a component of this route comes from."""
+        return next(owner for known, owner in zip(self.components, self.owners, strict=True) if known is component)
 
     @property
     def is_sync(self) -> bool:
@@ -108,6 +115,11 @@ class CompiledRoute(msgspec.Struct, frozen=True, gc=False):
     def has_memory(self) -> bool:
         """Whether some component wants to be told what became of an event."""
         return any(step.settled for step in self.steps)
+
+
+def of_plugin(name: str) -> str:
+    """Whose component it is, for the end of a reason; nothing for a built-in."""
+    return "" if name == BUILTIN else f" (plugin {name})"
 
 
 class MessageIds:

@@ -10,9 +10,10 @@ from functools import partial
 
 from ..errors import EventError, RouteFault
 from ..plugin import Component
-from ..routing.route import CompiledRoute
+from ..routing.route import CompiledRoute, of_plugin
 from ..routing.run import one_line
 from ..routing.sharing import SharedComponents
+from .waiting import GRACE
 from .worker import Worker, Workers
 
 log = logging.getLogger("gateway.route")
@@ -23,6 +24,10 @@ OPEN_LIMIT = 10.0
 
 Call = Callable[[], Awaitable[BaseException | None]]
 """Opens or closes, and returns what was raised: an exit raised in a task would end the event loop."""
+
+
+class _Unended(Exception):
+    """A call that survives its cancellation."""
 
 
 class _Shared:
@@ -82,6 +87,8 @@ class RouteComponents:
         self._route = route
         self._openings = openings
         self._opened: set[int] = set()
+        self._unended: dict[int, asyncio.Future[BaseException | None]] = {}
+        """Calls that survived their cancellation, by component: there is never a second one beside them."""
         self.workers = Workers(openings.threads)
 
     async def open(self) -> None:
@@ -93,12 +100,15 @@ class RouteComponents:
             error = await (self._openings.open(component, call) if component.shared else call())
             if error is not None:
                 text = f"{component.name}: open raised {type(error).__name__}"
-                if isinstance(error, EventError):
+                if isinstance(error, _Unended):
+                    text = f"{component.name}: {error}"
+                elif isinstance(error, EventError):
                     # Raised on purpose, with words meant to be read; any other's may hold a secret.
                     text = f"{text}: {one_line(error.message)}"
-                log.warning(
-                    text, extra={"event": "component.open-failed", "route": self._route.name, "error": str(error)}
-                )
+                plugin = self._route.owner_of(component)
+                text = f"{text}{of_plugin(plugin)}"
+                told = {"event": "component.open-failed", "route": self._route.name, "plugin": plugin}
+                log.warning(text, extra={**told, "error": one_line(error)})
                 raise RouteFault("open-failed", text) from error
             self._opened.add(id(component))
 
@@ -114,6 +124,7 @@ class RouteComponents:
 
     async def _close(self, component: Component) -> None:
         told = {"event": "component.close-failed", "route": self._route.name, "component": component.name}
+        told["plugin"] = self._route.owner_of(component)
         if component.blocking and self.workers.of(component).busy:
             log.error("a component was not closed: one of its calls does not return", extra=told)
             return
@@ -122,17 +133,31 @@ class RouteComponents:
             log.error("a component failed to close", exc_info=error, extra=told)
 
     async def _call(self, component: Component, name: str) -> BaseException | None:
-        """Call `open` or `close`, where the component's calls belong, with a limit; returns what it raised."""
+        """Call `open` or `close`, where the component's calls belong; what it raised, within its time."""
+        before = self._unended.get(id(component))
+        if before is not None and not before.done():
+            return _Unended("an earlier call does not end")
+        attempt = asyncio.ensure_future(self._attempt(component, name))
         try:
-            return await asyncio.wait_for(self._attempt(component, getattr(component, name)), OPEN_LIMIT)
-        except TimeoutError as error:
-            return error
+            done, pending = await asyncio.wait({attempt}, timeout=OPEN_LIMIT)
+            if not done:
+                attempt.cancel()
+                _, pending = await asyncio.wait({attempt}, timeout=GRACE)
+        except asyncio.CancelledError:
+            attempt.cancel()
+            raise
+        if pending:
+            # Waiting for it would keep the route from saying what is wrong, and the process from ending.
+            self._unended[id(component)] = attempt
+            return _Unended(f"{name} does not end, although it was cancelled after {OPEN_LIMIT:g} s")
+        if not done:
+            return TimeoutError()
+        return asyncio.CancelledError() if attempt.cancelled() else attempt.result()
 
-    async def _attempt(
-        self, component: Component, function: Callable[[], Awaitable[None] | None]
-    ) -> BaseException | None:
+    async def _attempt(self, component: Component, name: str) -> BaseException | None:
+        function: Callable[[], Awaitable[None] | None] = getattr(component, name)
+        waiting: Awaitable[None] | None
         try:
-            waiting: Awaitable[None] | None
             if component.blocking and not inspect.iscoroutinefunction(function):
                 waiting, error = await self.workers.of(component).call(function)
                 if error is not None:
@@ -141,11 +166,9 @@ class RouteComponents:
                 waiting = function()
             if inspect.isawaitable(waiting):
                 await waiting
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises is its route's trouble only
-            return error
-        except asyncio.CancelledError as error:
+        except BaseException as error:
             task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
                 raise
             return error
         return None
