@@ -38,9 +38,7 @@ class LifeCycle:
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             try:
                 implementation.function(*[told for _ in implementation.argnames])
-            except KeyboardInterrupt:
-                raise
-            except BaseException:
+            except BaseException:  # a daemon's SIGINT raises nothing: a KeyboardInterrupt is the plugin's own
                 log.exception(
                     "plugin %s failed in %s",
                     implementation.plugin_name,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import traceback
 from collections.abc import Awaitable
 from inspect import isawaitable
+from math import isnan
 from types import NoneType
 from typing import Any
 
@@ -17,6 +17,8 @@ from .route import CompiledRoute, Step
 
 ERROR_LENGTH = 512
 """Bytes of an error message in a dead letter."""
+_LOOKED_AT = 4096
+"""Characters of one that are looked at: a plugin's may have a megabyte, and the event loop waits meanwhile."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -63,6 +65,17 @@ class Again(msgspec.Struct, frozen=True, gc=False):
     after: float | None = None
 
 
+class StepInterrupted(KeyboardInterrupt):
+    """A step raised KeyboardInterrupt, or the operator did meanwhile: who calls `run` knows which it can be.
+
+    A daemon's SIGINT raises nothing, so there it is a fault of the step; in a command it ends the command.
+    """
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+        super().__init__()
+
+
 class Suspended(msgspec.Struct, gc=False):
     """An async or blocking step has to be waited for; `resume` takes what it answers."""
 
@@ -100,8 +113,12 @@ def failed_step(step: Step, error: BaseException) -> Failed | Again:
         # A component's words end in headers and in an advisory of the server.
         code, message = one_line(error.code) or "other", one_line(error.message)
         if isinstance(error, Retry):
-            if not isinstance(error.after, (int, float, NoneType)):
-                fault = f"Retry(after=...) takes seconds, not a {type(error.after).__name__}"
+            odd = None if isinstance(error.after, (int, float, NoneType)) else f"a {type(error.after).__name__}"
+            if isinstance(error.after, float) and isnan(error.after):
+                # It would never be due, and its event in the window for ever.
+                odd = "nan"
+            if odd is not None:
+                fault = f"Retry(after=...) takes seconds, not {odd}"
                 return Failed(step.label, "filter-error" if step.is_filter else "transform-error", fault)
             return Again(step.label, code, message, error.after)
         return Failed(step.label, code, message)
@@ -118,8 +135,8 @@ def _go(route: CompiledRoute, index: int, event: Event, todo: list[tuple[int, Ev
                 return Suspended(step, None, index, event, todo, done)
             try:
                 value = step.call(event)
-            except KeyboardInterrupt:
-                raise
+            except KeyboardInterrupt as error:
+                raise StepInterrupted(step) from error
             except BaseException as error:  # noqa: BLE001 - even SystemExit is the event's end, not the process's
                 return failed_step(step, error)
             if step.is_async:
@@ -150,7 +167,7 @@ def _take(step: Step, event: Event, value: Any) -> Event | list[Event] | Drop | 
         return value
     if isinstance(value, list) and value and all(type(part) is Event for part in value):
         return value
-    what = "an empty list" if value == [] else f"a {type(value).__name__}"
+    what = "an empty list" if isinstance(value, list) and not value else f"a {type(value).__name__}"
     return Failed(step.label, "transform-error", f"a transform answers an Event, a list of them or Drop, not {what}")
 
 
@@ -178,14 +195,21 @@ _NO_EVENT: Any = None
 
 def one_line(text: object) -> str:
     """An error text as a header takes it: ASCII, one line, at most 512 bytes."""
-    line = " ".join(_CONTROL.sub(" ", str(text)).split())
+    try:
+        line = " ".join(_CONTROL.sub(" ", str(text)[:_LOOKED_AT]).split())
+    except Exception:  # noqa: BLE001 - a plugin's own class may not even have a text
+        line = type(text).__name__
     return line.encode("ascii", "backslashreplace")[:ERROR_LENGTH].decode("ascii")
 
 
 def where(error: BaseException) -> str:
     """An unexpected exception without its text, which may hold event data: its type and where it was raised."""
-    frames = traceback.extract_tb(error.__traceback__)
-    if not frames:
+    trace = error.__traceback__
+    if trace is None:
         return type(error).__name__
-    last = frames[-1]
-    return one_line(f"{type(error).__name__} in {last.filename.rsplit('/', 1)[-1]}:{last.lineno} {last.name}")
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    # Not by the traceback module: for each event it would read the source file anew, on the event loop.
+    code = trace.tb_frame.f_code
+    file = code.co_filename.rsplit("/", 1)[-1]
+    return one_line(f"{type(error).__name__} in {file}:{trace.tb_lineno} {code.co_name}")

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..headers import Headers
 from ..ports import Clock
 from ..routing.outputs import Copy
 from ..routing.route import CompiledAudit, CompiledRoute, MessageIds
+from ..routing.run import one_line
 from ..routing.verdict import backoff
 from ..trace import parse
 from .faults import Faults
@@ -97,14 +98,15 @@ class Auditor:
             while self._queue:
                 batch = self._queue[:MAX_BATCH]
                 del self._queue[:MAX_BATCH]
-                records = [record for _, record in batch]
+                # A tuple: what one sink does to it must not reach the next.
+                records = tuple(record for _, record in batch)
                 for audit in self._route.audits:
                     await self._tell(audit, records)
                 for entry, _ in batch:
                     if entry is not None:
                         self._audited(entry)
 
-    async def _tell(self, audit: CompiledAudit, records: list[AuditRecord]) -> None:
+    async def _tell(self, audit: CompiledAudit, records: Sequence[AuditRecord]) -> None:
         """Tell one sink, until it has them when they are required."""
         failures = 0
         while True:
@@ -115,7 +117,7 @@ class Auditor:
                 return
             self._stats.audit_records[audit.label, "failed"] += len(records)
             failures += 1
-            self._failing(audit, f"{audit.label} failed: {type(error).__name__}", str(error))
+            self._failing(audit, f"{audit.label} failed: {type(error).__name__}", one_line(error))
             if not self._required:
                 return
             await asyncio.sleep(backoff(self._route.config.retry, failures, random.random()))
@@ -127,7 +129,7 @@ class Auditor:
         else:
             log.warning(text, extra={"event": "audit.failed", "route": self._route.name, "error": error})
 
-    async def _call(self, audit: CompiledAudit, records: list[AuditRecord]) -> BaseException | None:
+    async def _call(self, audit: CompiledAudit, records: Sequence[AuditRecord]) -> BaseException | None:
         """One call, and what it raised. One over its time is cancelled and waited for: never two at a time."""
         call = asyncio.ensure_future(self._attempt(audit, records))
         try:
@@ -142,7 +144,7 @@ class Auditor:
             raise
         return TimeoutError() if call.cancelled() else call.result()
 
-    async def _attempt(self, audit: CompiledAudit, records: list[AuditRecord]) -> BaseException | None:
+    async def _attempt(self, audit: CompiledAudit, records: Sequence[AuditRecord]) -> BaseException | None:
         try:
             if audit.blocking:
                 result, error = await self._workers.of(audit.component).call(lambda: audit.record(records))
@@ -152,7 +154,9 @@ class Auditor:
                 result = audit.record(records)
             if inspect.isawaitable(result):
                 await result
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a sink raises is its route's trouble only
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a sink raises is its route's trouble only
             return error
         return None
 
@@ -181,7 +185,7 @@ class Auditor:
             deliveries=delivery.deliveries,
             seconds=self._clock.monotonic() - entry.received,
             config=self._route.config_digest,
-            plugins=self._route.plugins,
+            plugins=dict(self._route.plugins),
             **_identity(event),
             **_trace(delivery, self._ids),
         )

@@ -18,13 +18,14 @@ from ..ports import Clock, Publisher, Source
 from ..routing.letters import OMITTED, Fault, dead_letter
 from ..routing.outputs import copies, hops_of
 from ..routing.route import CompiledRoute, MessageIds
-from ..routing.run import Again, Failed, Passed, Result, Stopped, Suspended, one_line, resume, run
+from ..routing.run import Again, Failed, Passed, Result, Stopped, Suspended, one_line
 from ..routing.verdict import CRASH_LOOP, GiveUp, HandOver, after_event_fault
 from .auditing import Auditor
 from .faults import Faults
 from .sender import Sender
 from .settling import Settler
 from .stats import RouteStats
+from .steps import resume, run
 from .waiting import StepRunner
 from .window import Entry, Phase, Window
 from .worker import Workers
@@ -120,7 +121,7 @@ class Journey:
         """No fault of this program may stop the lane either: the event stays in the window and is tried again."""
         try:
             self._process(entry)
-        except Exception:  # noqa: BLE001
+        except BaseException:  # noqa: BLE001 - nothing here waits, so that none of them is a cancellation of ours
             self._stumble(entry)
 
     def _stumble(self, entry: Entry) -> None:
@@ -187,7 +188,7 @@ class Journey:
                 self._after(
                     entry, answer if isinstance(answer, (Again, Failed)) else resume(self.route, paused, answer.value)
                 )
-            except Exception:  # noqa: BLE001
+            except BaseException:  # noqa: BLE001
                 self._stumble(entry)
 
     def _publish(self, entry: Entry, events: list[Event]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 from ..event import Event, Outcome
@@ -18,7 +17,7 @@ def tell_memory(route: CompiledRoute, event: Event, outcome: Outcome) -> None:
         if step.settled is not None:
             try:
                 step.settled(event, outcome)
-            except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 - the event is settled
+            except BaseException as error:  # noqa: BLE001 - the event is settled
                 # Its type and place only: what it says of itself may be event data.
                 log.error(
                     "a component failed to remember: %s",

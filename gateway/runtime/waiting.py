@@ -63,7 +63,9 @@ class StepRunner:
             if error is not None:
                 return failed_step(step, error)
             return Answer(await value if inspect.isawaitable(value) else value)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a component raises is the event's end only
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a component raises is the event's end only
             return failed_step(step, error)
         finally:
             begun.set()
