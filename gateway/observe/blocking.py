@@ -32,6 +32,7 @@ QUIET = 60.0
 class Culprit(msgspec.Struct, frozen=True):
     """What the loop was doing when it did not turn."""
 
+    frame: FrameType
     component: Component | None
     """None when no component was at work: a plugin's hook, or the gateway itself."""
     method: str
@@ -46,13 +47,21 @@ def culprit(frame: FrameType | None) -> Culprit | None:
         owner = frame.f_locals.get("self")
         # Not isinstance: a proxy that has `self` for a name may run code of its own when asked what it is.
         if issubclass(type(owner), Component):
-            return Culprit(owner, frame.f_code.co_name, _place(frame))
+            return Culprit(frame, owner, frame.f_code.co_name, _place(frame))
         frame = frame.f_back
-    return None if innermost is None else Culprit(None, innermost.f_code.co_name, _place(innermost))
+    return None if innermost is None else Culprit(innermost, None, innermost.f_code.co_name, _place(innermost))
 
 
 def _place(frame: FrameType) -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _at_it(suspects: list[Culprit]) -> bool:
+    """Whether it is one call that lasts, or one component whose calls leave the loop no time, and not a busy moment."""
+    last = suspects[-1]
+    if len(suspects) > 1 and suspects[-2].frame is last.frame:
+        return True
+    return len(suspects) > 3 and all(one.component is last.component for one in suspects[-4:])
 
 
 class BlockWatch:
@@ -86,25 +95,27 @@ class BlockWatch:
             await asyncio.sleep(BEAT)
 
     def _watch(self) -> None:
-        looks = 0
-        last_beat = reported = 0.0
+        reported = 0.0
+        suspects: list[Culprit] = []
         looked_at, used = time.monotonic(), time.process_time()
         while not self._stop.wait(BEAT):
             now, cpu, beat = time.monotonic(), time.process_time(), self._beat
-            looks = looks + 1 if beat == last_beat else 0
             # Late ourselves, and the processor was busy: the interpreter was kept from us. A process that was stopped,
             # or a machine that slept, is late as well, but has computed nothing.
-            held = now - looked_at - BEAT > BLOCKED and cpu - used > (now - looked_at) / 2
+            kept = now - looked_at - BEAT > BLOCKED and cpu - used > (now - looked_at) / 4
             looked_at, used = now, cpu
-            last_beat = beat
-            if beat != reported and (held or (looks > 1 and now - beat > BLOCKED)):
+            if beat == reported or now - beat < BLOCKED:
+                suspects.clear()
+                continue
+            found = culprit(sys._current_frames().get(self._thread))
+            if found is None:
+                continue
+            suspects.append(found)
+            if kept or _at_it(suspects):
                 reported = beat
-                self._report(now - beat)
+                self._report(found, now - beat)
 
-    def _report(self, seconds: float) -> None:
-        found = culprit(sys._current_frames().get(self._thread))
-        if found is None:
-            return
+    def _report(self, found: Culprit, seconds: float) -> None:
         component = found.component
         plugin = "" if component is None else self._owner_of(type(component))
         # One with an __init__ of its own may have none.
