@@ -58,10 +58,11 @@ def check_plugin(plugin: Any) -> None:
     if health.status is not Status.OK:
         raise PluginComplaints(name, [health.reason])
     complaints: list[str] = []
+    settings = _default_settings(registry, name)
     for kind in BASES:
         for owner, component in registry.components(kind):
             if owner == name:
-                complaints += [f"{kind} {component.name}: {text}" for text in _component(kind, component)]
+                complaints += [f"{kind} {component.name}: {text}" for text in _component(kind, component, settings)]
     complaints += _schema(registry, name)
     if complaints:
         raise PluginComplaints(name, complaints)
@@ -86,12 +87,12 @@ def _registry(name: str, plugin: Any) -> Registry:
     return load_plugins(entry_points=[point for point in metadata.entry_points(group=GROUP) if point.name == name])
 
 
-def _component(kind: str, component: type[Component]) -> Iterator[str]:
+def _component(kind: str, component: type[Component], settings: Any) -> Iterator[str]:
     yield from _words(component)
     yield from _signatures(BASES[kind], component)
     try:
         config = component.example
-        made = make_component(component, config)
+        made = make_component(component, config, settings=settings)
     except ConfigError as error:
         what = "example does not work" if component.example is not None else "it needs settings, and has no example"
         yield f"{what}: {'; '.join(problem.text for problem in error.problems)}"
@@ -167,6 +168,14 @@ def _refuses(made: Filter | Transform, event: Event) -> bool:
 
 def _remembers(made: Filter) -> bool:
     return type(made).settled is not Filter.settled
+
+
+def _default_settings(registry: Registry, name: str) -> Any:
+    """The plugin's own settings where a config says nothing of them; None when something has to be said."""
+    kind = registry.settings_type(name)
+    if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
+        return None
+    return None if any(field.required for field in msgspec.structs.fields(kind)) else kind()
 
 
 def _schema(registry: Registry, name: str) -> Iterator[str]:
