@@ -114,7 +114,7 @@ async def test_a_crash_after_a_part_of_the_fan_out_leaves_no_gap(
     await make_stream(nc, "FULL", ["full.>"], max_msgs=1, discard="new")
     await js.publish("full.x", b'{"n": -1}')
     targets = [{"subject": "out.x", "name": "out"}, {"subject": "full.x", "name": "full"}]
-    config = route(filters=DEDUPE, targets=targets, source={"ack-wait": "3s"})
+    config = route(filters=DEDUPE, targets=targets, source={"ack-wait": "10s"})
     gateway = await gateway_process({"routes": [config]})
     await publish(js, 1, 0)
     await publish(js, 1, 1)
@@ -125,7 +125,7 @@ async def test_a_crash_after_a_part_of_the_fan_out_leaves_no_gap(
     await take_more(nc)
     await gateway.start()
     await publish(js, 1, 2)
-    await settled(nc)
+    await settled(nc, timeout=25)
     for stream in ("OUT", "FULL"):
         assert numbers(await arrived(nc, stream, 2)) == [0, 2]
 
@@ -174,7 +174,7 @@ async def test_a_duplicate_of_what_is_in_flight_is_filtered_at_once(
     await publish(js, 1, 0)
     await publish(js, 1, 1)
     await eventually(lambda: gateway.stats().outcomes["filtered"] == 1)
-    assert await in_flight(nc) == 1
+    await eventually(lambda: _one_in_flight(nc))
     await js.purge_stream("FULL")
     await settled(nc)
     assert numbers(await arrived(nc, "FULL", 1)) == [0]
