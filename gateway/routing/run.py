@@ -213,3 +213,15 @@ def where(error: BaseException) -> str:
     code = trace.tb_frame.f_code
     file = code.co_filename.rsplit("/", 1)[-1]
     return one_line(f"{type(error).__name__} in {file}:{trace.tb_lineno} {code.co_name}")
+
+
+def said(error: BaseException) -> str:
+    """What a log may show of an exception: words meant to be read, the system's own, else only its type and place.
+
+    Those of any other may hold data of an event, or a secret of the component's config.
+    """
+    if isinstance(error, EventError):
+        return one_line(f"{type(error).__name__}: {error.message}")
+    if isinstance(error, OSError):
+        return one_line(f"{type(error).__name__}: {error}")
+    return where(error)

@@ -16,7 +16,7 @@ from ..headers import Headers
 from ..ports import Clock
 from ..routing.outputs import Copy
 from ..routing.route import CompiledAudit, CompiledRoute, MessageIds
-from ..routing.run import one_line
+from ..routing.run import said
 from ..routing.verdict import backoff
 from ..trace import parse
 from .faults import Faults
@@ -117,7 +117,7 @@ class Auditor:
                 return
             self._stats.audit_records[audit.label, "failed"] += len(records)
             failures += 1
-            self._failing(audit, f"{audit.label} failed: {type(error).__name__}", one_line(error))
+            self._failing(audit, f"{audit.label} failed: {said(error)}", type(error).__name__)
             if not self._required:
                 return
             await asyncio.sleep(backoff(self._route.config.retry, failures, random.random()))

@@ -11,7 +11,7 @@ from functools import partial
 from ..errors import EventError, RouteFault
 from ..plugin import Component
 from ..routing.route import CompiledRoute, of_plugin
-from ..routing.run import one_line
+from ..routing.run import one_line, said
 from ..routing.sharing import SharedComponents
 from .waiting import GRACE
 from .worker import Worker, Workers
@@ -108,7 +108,7 @@ class RouteComponents:
                 plugin = self._route.owner_of(component)
                 text = f"{text}{of_plugin(plugin)}"
                 told = {"event": "component.open-failed", "route": self._route.name, "plugin": plugin}
-                log.warning(text, extra={**told, "error": one_line(error)})
+                log.warning(text, extra={**told, "error": said(error)})
                 raise RouteFault("open-failed", text) from error
             self._opened.add(id(component))
 
@@ -130,7 +130,7 @@ class RouteComponents:
             return
         error = await self._call(component, "close")
         if error is not None:
-            log.error("a component failed to close", exc_info=error, extra=told)
+            log.error("a component failed to close: %s", said(error), extra=told)
 
     async def _call(self, component: Component, name: str) -> BaseException | None:
         """Call `open` or `close`, where the component's calls belong; what it raised, within its time."""
