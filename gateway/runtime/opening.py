@@ -11,8 +11,9 @@ from functools import partial
 from ..errors import EventError, RouteFault
 from ..plugin import Component
 from ..routing.route import CompiledRoute, of_plugin
-from ..routing.run import one_line, said
+from ..routing.run import one_line
 from ..routing.sharing import SharedComponents
+from .secrets import without_secrets
 from .waiting import GRACE
 from .worker import Worker, Workers
 
@@ -108,7 +109,7 @@ class RouteComponents:
                 plugin = self._route.owner_of(component)
                 text = f"{text}{of_plugin(plugin)}"
                 told = {"event": "component.open-failed", "route": self._route.name, "plugin": plugin}
-                log.warning(text, extra={**told, "error": said(error)})
+                log.warning(text, extra={**told, "error": without_secrets(error, component)})
                 raise RouteFault("open-failed", text) from error
             self._opened.add(id(component))
 
@@ -130,7 +131,7 @@ class RouteComponents:
             return
         error = await self._call(component, "close")
         if error is not None:
-            log.error("a component failed to close: %s", said(error), extra=told)
+            log.error("a component failed to close: %s", without_secrets(error, component), extra=told)
 
     async def _call(self, component: Component, name: str) -> BaseException | None:
         """Call `open` or `close`, where the component's calls belong; what it raised, within its time."""
