@@ -27,9 +27,18 @@ class GatewayProcess:
     """`python -m gateway run -c FILE` with its output in files, so that it never blocks on us."""
 
     def __init__(
-        self, config: Path, folder: Path, args: Sequence[str] = (), env: Mapping[str, str] | None = None
+        self,
+        config: Path,
+        folder: Path,
+        args: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        program: Sequence[str] = (sys.executable, "-m", "gateway"),
     ) -> None:
-        """Prepare; nothing runs yet. `folder` takes the logs, `env` is added to our own."""
+        """Prepare; nothing runs yet. `folder` takes the logs, `env` is added to our own.
+
+        `program` is the command `gateway`; without, it is the source tree's.
+        """
+        self._program = list(program)
         self.config = config
         self._args = list(args)
         self._env = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT), **(env or {})}
@@ -63,7 +72,7 @@ class GatewayProcess:
 
     def launch(self) -> None:
         """Start it and do not wait."""
-        command = tied_to_us([sys.executable, "-m", "gateway", "run", "-c", str(self.config), *self._args])
+        command = tied_to_us([*self._program, "run", "-c", str(self.config), *self._args])
         with self._out.open("ab") as out, self._err.open("ab") as err:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=self._env, process_group=0
