@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--quick] [throughput|latency|steps|pattern]`: see README.md for what the figures mean."""
+"""`python -m benchmarks [--quick] [PART]`, throughput, latency, steps, calls or pattern: README.md says what is what."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 import uvloop
 
-from . import latency, pattern, process, steps, throughput
+from . import calls, latency, pattern, process, steps, throughput
 from .bed import Bed
 
-PARTS = ("throughput", "latency", "steps", "pattern")
+PARTS = ("throughput", "latency", "steps", "calls", "pattern")
 
 
 def main() -> None:
@@ -60,6 +60,9 @@ def _run(part: str, options: argparse.Namespace) -> tuple[str, Any]:
     if part == "steps":
         costs = steps.measure(500 if options.quick else 5000)
         return steps.report(costs), steps.plain(costs)
+    if part == "calls":
+        cost = calls.measure(40 if options.quick else 400)
+        return calls.report(cost), calls.plain(cost)
     times = pattern.measure()
     return pattern.report(times), times
 
