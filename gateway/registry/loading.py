@@ -125,7 +125,13 @@ def _by_name(points: Iterable[EntryPoint]) -> list[list[EntryPoint]]:
     groups: dict[str, dict[tuple[str, tuple[str, str]], EntryPoint]] = {}
     for point in points:
         groups.setdefault(point.name, {})[point.value, _distribution(point)] = point
-    return [list(groups[name].values()) for name in sorted(groups)]
+    # In an order that does not hang on the folder's, so that a clash reads the same everywhere.
+    return [[point for _, point in sorted(groups[name].items(), key=_by_distribution)] for name in sorted(groups)]
+
+
+def _by_distribution(item: tuple[tuple[str, tuple[str, str]], EntryPoint]) -> tuple[tuple[str, str], str]:
+    (value, distribution), _ = item
+    return distribution, value
 
 
 def _distribution(point: EntryPoint) -> tuple[str, str]:
