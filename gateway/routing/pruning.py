@@ -36,7 +36,7 @@ def all_faults(first: Fault, config: Any, prepare: Callable[[Any], None]) -> Ite
             if not another.path:
                 return  # of the config as a whole: perhaps only that something is missing, which was taken out here
             fault = another
-        except Exception:  # noqa: BLE001 - a third party's code met what it does not know; the first fault is reported
+        except (Exception, SystemExit):  # noqa: BLE001 - a third party's code met what it does not know; the first stays
             return
         else:
             return
