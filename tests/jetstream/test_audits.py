@@ -216,3 +216,25 @@ async def test_a_broken_audit_stops_its_own_route_only(
     assert await in_flight(nc, "bad") == 5
     Book.fault = None
     await settled(nc, "bad")
+
+
+class Vandal(Audit, name="vandal"):
+    """Change what it is told, if it can."""
+
+    def record(self, records: Sequence[AuditRecord]) -> None:
+        for record in records:
+            record.plugins.clear()
+        records.clear()  # type: ignore[attr-defined]
+
+
+async def test_what_a_sink_does_to_its_batch_reaches_neither_the_next_sink_nor_the_route(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    fields = {"audits": ["vandal", "book"], "audit-mode": "best-effort"}
+    gateway = await run_gateway({"routes": [route(**fields)]}, Vandal, Book)
+    for number in range(3):
+        await js.publish("in.a", b"%d" % number)
+        await arrived(nc, "OUT", number + 1)
+        await eventually(lambda told=number + 1: len(Book.records) == told)
+    assert [record.sequence for record in Book.records] == [1, 2, 3]
+    assert gateway.lane().route.plugins["test"] == ""

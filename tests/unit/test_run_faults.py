@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import Reject, Retry
+from gateway import Event, Reject, Retry
 from gateway.errors import DecodeError, EventError
-from gateway.routing.run import Again, Failed, failed_step, one_line
-from tests.unit.routes import filter_, raises, route_of, transform, went
+from gateway.routing.run import Again, Failed, Suspended, failed_step, one_line
+from gateway.runtime import steps
+from tests.unit.routes import answer_of, delivery_of, filter_, opened, raises, route_of, transform, went
 
 SECRET = "4111-1111-1111-1111"
 
@@ -61,6 +62,44 @@ def test_an_unexpected_exception_ends_the_event_and_tells_nothing_of_it(error: B
 def test_a_keyboard_interrupt_is_the_operator_s_and_goes_through() -> None:
     with pytest.raises(KeyboardInterrupt):
         went(route_of(transform(raises(KeyboardInterrupt()))))
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["run", "resume"])
+def test_in_the_daemon_it_can_only_be_the_step_s_and_ends_the_event(later: bool) -> None:
+    """The daemon handles SIGINT, so nobody else raises one."""
+
+    async def waits(event: Event) -> Event:
+        return event
+
+    first = [transform(waits, "first")] if later else []
+    route = route_of(*first, transform(raises(KeyboardInterrupt())))
+    result = steps.run(route, opened(route, delivery_of(b"{}")))
+    if later:
+        assert isinstance(result, Suspended)
+        result = steps.resume(route, result, answer_of(result))
+    assert isinstance(result, Failed)
+    assert (result.step, result.code) == (route.steps[-1].label, "transform-error")
+    assert result.message.startswith("KeyboardInterrupt in routes.py:")
+
+
+def test_a_pause_that_is_no_number_is_a_fault_of_the_step() -> None:
+    """It would never be over."""
+    result = went(route_of(transform(raises(Retry(after=float("nan"))))))
+    assert result == Failed("transform-0-change", "transform-error", "Retry(after=...) takes seconds, not nan")
+
+
+def test_what_has_no_text_is_told_by_its_type() -> None:
+    class Mute:
+        def __str__(self) -> str:
+            raise ValueError
+
+    assert one_line(Mute()) == "Mute"
+    assert went(route_of(transform(raises(Reject("code", Mute()))))) == Failed("transform-0-change", "code", "Mute")
+
+
+def test_no_more_of_a_long_text_is_looked_at_than_could_be_told() -> None:
+    """A megabyte of it would hold the event loop for as long as a hundred events take."""
+    assert one_line("\n" * 4000 + "a" + "\n" * 10**6 + "b") == "a"
 
 
 def test_an_exception_that_forgot_its_base_s_init_is_still_a_verdict() -> None:
