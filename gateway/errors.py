@@ -7,6 +7,7 @@ GatewayError
   PluginError            a plugin cannot be loaded or breaks the contract
   EventError             an event cannot go on
     DecodeError          its bytes are not what the codec expects
+    EncodeError          its body cannot be written as the codec wants
     UnsafeValue          a value of it would make an unsafe subject or header
     Reject               a plugin refuses it for good
     Retry                a plugin asks for another try

@@ -36,8 +36,8 @@ def run(config: str, disable: tuple[str, ...]) -> None:
 
     A server that is away is waited for, at the start and later.
 
-    Exit codes: 0 drained, 75 the HTTP port cannot be had now, 78 the config is invalid or unreadable, 128 and the
-    signal's number (130, 143) after a second signal.
+    Exit codes: 0 drained, 70 an internal error, 75 the HTTP port cannot be had now, 78 the config is invalid or
+    unreadable, 128 and the signal's number (130, 143) after a second signal.
     """
 
     def load() -> tuple[model.Config, Registry]:
