@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 
 from ..config import model
 from ..errors import RouteFault
@@ -14,7 +15,7 @@ from .connection import Connection
 from .consumers import Durable
 from .publisher import JetStreamPublisher
 from .source import JetStreamSource
-from .streams import Provisioner, add_line
+from .streams import Provisioner, add_line, missing_stream, taking
 
 log = logging.getLogger("gateway.nats")
 
@@ -27,6 +28,7 @@ class JetStreamEdge:
         self.connection = Connection(config.nats, config.name)
         self.api = JetStreamApi(self.connection, config.nats.domain)
         self._provisioned = -1
+        self._provisioner = Provisioner(self.api)
         self._stream_faults: dict[str, RouteFault] = {}
         self._provisioning = asyncio.Lock()
         self._warned: set[str] = set()
@@ -50,8 +52,9 @@ class JetStreamEdge:
         """Source, publisher and checks of one route."""
         inbox = self._config.nats.inbox_prefix
         durable = Durable(self.api, self._config.name, self._config.digest, route.config.source, route.name)
-        source = JetStreamSource(self.connection, self.api, route.config, durable, inbox)
-        publisher = JetStreamPublisher(self.connection, self.api, inbox)
+        missing = partial(self._missing, route.config.source)
+        source = JetStreamSource(self.connection, self.api, route.config, durable, inbox, missing)
+        publisher = JetStreamPublisher(self.connection, self._takers, inbox)
 
         async def ready() -> None:
             if not self.connected:
@@ -75,7 +78,7 @@ class JetStreamEdge:
             config, generation = self._config, self.connection.generation
             if self._provisioned == generation:
                 return
-            self._stream_faults = await Provisioner(self.api, config.streams).provision()
+            self._stream_faults = await self._provisioner.provision(config.streams)
             if config is self._config:
                 self._provisioned = generation
 
@@ -84,8 +87,26 @@ class JetStreamEdge:
         async with self._provisioning:
             broken = [stream for stream in self._config.streams if stream.name in self._stream_faults]
             if broken:
-                self._stream_faults = await Provisioner(self.api, broken).provision()
+                self._stream_faults = await self._provisioner.provision(broken)
             return bool(broken)
+
+    def _missing(self, source: model.Source) -> RouteFault:
+        """The fault of a route whose source stream is not there; a declared one is made anew before the next try."""
+        stream = next((stream for stream in self._config.streams if stream.name == source.stream), None)
+        fault = missing_stream(source.stream, [str(subject) for subject in source.subjects], stream)
+        if stream is not None and stream.provision != "off":
+            self._stream_faults[stream.name] = fault
+        return fault
+
+    async def _takers(self, subject: str) -> list[str] | None:
+        """The streams that take a subject, None when nobody says; declared ones that are gone are made anew."""
+        found = await self.api.takers(subject)
+        makes = [stream for stream in taking(self._config.streams, subject) if stream.provision == "create"]
+        if found != [] or not makes:
+            return found
+        async with self._provisioning:
+            await self._provisioner.provision(makes)
+        return await self.api.takers(subject)
 
     async def _check(self, route: CompiledRoute) -> None:
         """What the route needs of the server, found out before the first event instead of with it."""
@@ -94,14 +115,17 @@ class JetStreamEdge:
             raise fault
         for target in route.targets:
             subject = target.subject.constant
-            if subject is not None and await self.api.takers(subject) == []:
-                raise RouteFault(
-                    "no-stream",
-                    f"no stream takes {subject}, the target {target.name}",
-                    f"make one: {add_line(target.stream or 'NAME', [subject])}",
-                )
-        if await self.api.takers(route.dead_letter) == []:
+            if subject is not None and await self._takers(subject) == []:
+                hint = self._make_line(subject, target.stream or "NAME", target.stream)
+                raise RouteFault("no-stream", f"no stream takes {subject}, the target {target.name}", hint)
+        if await self._takers(route.dead_letter) == []:
             self._warn_dead_letters(route)
+
+    def _make_line(self, subject: str, name: str, wanted: str | None = None, wildcard: str = "") -> str:
+        """How to make a stream that takes a subject: the declared one, else one called `name`."""
+        for stream in taking(self._config.streams, subject, wanted):
+            return f"make it: {add_line(stream.name, [str(one) for one in stream.subjects], stream)}"
+        return f"make one: {add_line(name, [wildcard or subject])}"
 
     def _warn_dead_letters(self, route: CompiledRoute) -> None:
         """The route can run, but its first dead letter will hold it: say so once, now."""
@@ -114,6 +138,12 @@ class JetStreamEdge:
                 extra={
                     "event": "route.no-dead-letter-stream",
                     "route": route.name,
-                    "hint": f"make one: {add_line('DLQ', ['dlq.>'])}",
+                    "hint": self._make_line(route.dead_letter, "DLQ", wildcard=_wide(route.dead_letter)),
                 },
             )
+
+
+def _wide(subject: str) -> str:
+    """`dlq.>` of `dlq.orders`: one stream for the dead letters of every route."""
+    first, dot, _ = subject.partition(".")
+    return f"{first}.>" if dot else subject

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Awaitable, Callable
 
 from ..ports import LaneSink
 from .answers import read
-from .api import JetStreamApi
 from .connection import Connection
 
 
 class JetStreamPublisher:
     """The lane's way out. `prepare` must have run on the present client before anything is sent."""
 
-    def __init__(self, connection: Connection, api: JetStreamApi, inbox_prefix: str) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        takers: Callable[[str], Awaitable[list[str] | None]],
+        inbox_prefix: str,
+    ) -> None:
+        """`takers` asks which streams take a subject."""
         self._connection = connection
-        self._api = api
+        self._takers = takers
         self._inbox = f"{inbox_prefix}.{secrets.token_hex(8)}"
         self._reply = f"{self._inbox}.".encode()
         self._token_at = len(self._inbox) + 1
@@ -54,7 +60,7 @@ class JetStreamPublisher:
 
     async def takers(self, subject: str) -> list[str] | None:
         """The streams that take `subject`; None when nobody says."""
-        return await self._api.takers(subject)
+        return await self._takers(subject)
 
     async def has_stream(self, stream: str) -> bool | None:
         """Whether there is a stream of this name; None when nobody says."""

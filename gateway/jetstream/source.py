@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -22,7 +23,6 @@ from .api import ApiError, ApiUnavailable, JetStreamApi
 from .connection import Connection, consumer_of
 from .consumers import Durable
 from .pulls import Pulls
-from .streams import missing_stream
 
 log = logging.getLogger("gateway.nats")
 
@@ -50,8 +50,16 @@ class JetStreamSource:
     """One durable of one stream."""
 
     def __init__(
-        self, connection: Connection, api: JetStreamApi, route: model.Route, durable: Durable, inbox_prefix: str
+        self,
+        connection: Connection,
+        api: JetStreamApi,
+        route: model.Route,
+        durable: Durable,
+        inbox_prefix: str,
+        missing: Callable[[], RouteFault],
     ) -> None:
+        """`missing` gives the fault when the stream is not there."""
+        self._missing = missing
         self._connection = connection
         self._api = api
         self._route = route
@@ -87,7 +95,7 @@ class JetStreamSource:
             consumer = await self._durable.ensure(stream)
         except ApiError as error:
             if error.err_code == 10059:
-                raise missing_stream(source.stream, list(source.subjects)) from error
+                raise self._missing() from error
             raise RouteFault("consumer-refused", f"{source.stream}/{source.durable}: {error}") from error
         except ApiUnavailable as error:
             raise RouteFault("jetstream-unavailable", str(error)) from error

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import shlex
+from collections.abc import Iterable
 from typing import Any
 
 from ..config import model
 from ..errors import RouteFault
+from ..subjects import matches
 from .api import STREAM_NOT_FOUND, ApiError, ApiUnavailable, JetStreamApi
 
 log = logging.getLogger("gateway.nats")
@@ -29,37 +31,60 @@ def add_line(name: str, subjects: list[str], stream: model.Stream | None = None)
 
 def missing_stream(name: str, subjects: list[str], stream: model.Stream | None = None) -> RouteFault:
     """The fault of a route whose stream is not there."""
-    return RouteFault("no-stream", f"there is no stream {name}", f"make it: {add_line(name, subjects, stream)}")
+    wanted = [str(subject) for subject in stream.subjects] if stream is not None else []
+    hint = f"make it: {add_line(name, wanted or subjects, stream)}"
+    return RouteFault("no-stream", f"there is no stream {name}", hint)
 
 
 def _retention(stream: model.Stream) -> str:
     return {"workqueue": "work"}.get(stream.retention, stream.retention)
 
 
+def taking(streams: Iterable[model.Stream], subject: str, wanted: str | None = None) -> list[model.Stream]:
+    """The declared streams that take a subject; only the one called `wanted` when a target wants it there."""
+    return [
+        stream
+        for stream in streams
+        if wanted in (None, stream.name) and any(matches(str(one), subject) for one in stream.subjects)
+    ]
+
+
 class Provisioner:
-    """Makes and checks the declared streams."""
+    """Makes and checks declared streams. What it has to say of one is logged once, until it is something else."""
 
-    def __init__(self, api: JetStreamApi, streams: list[model.Stream]) -> None:
+    def __init__(self, api: JetStreamApi) -> None:
         self._api = api
-        self._streams = streams
+        self._told: dict[str, str] = {}
 
-    async def provision(self) -> dict[str, RouteFault]:
+    async def provision(self, streams: Iterable[model.Stream]) -> dict[str, RouteFault]:
         """Make what is missing and may be made; returns a fault per declared stream that is not usable."""
         # All at once: one that nobody answers for costs the others its time-out once, not once each.
-        streams = [stream for stream in self._streams if stream.provision != "off"]
-        found = await asyncio.gather(*(self._fault_of(stream) for stream in streams))
-        return {stream.name: fault for stream, fault in zip(streams, found, strict=True) if fault is not None}
+        looked_after = [stream for stream in streams if stream.provision != "off"]
+        found = await asyncio.gather(*(self._fault_of(stream) for stream in looked_after))
+        return {stream.name: fault for stream, fault in zip(looked_after, found, strict=True) if fault is not None}
 
     async def _fault_of(self, stream: model.Stream) -> RouteFault | None:
         try:
             await self._ensure(stream)
-        except RouteFault as fault:
-            return fault
+        except RouteFault as error:
+            fault = error
         except ApiError as error:
-            return RouteFault("stream-refused", f"stream {stream.name}: {error}")
+            fault = RouteFault("stream-refused", f"stream {stream.name}: {error}")
         except ApiUnavailable as error:
+            # Nothing is known of the stream, and the routes say that of the server.
             return RouteFault("jetstream-unavailable", str(error))
-        return None
+        else:
+            return None
+        # Perhaps no route needs it, and nobody else would say so.
+        text = f"the declared stream {stream.name} cannot be used: {fault.text}"
+        told = {"event": "stream.unusable", "stream": stream.name, "code": fault.code}
+        self._tell(stream.name, text, {**told, "hint": fault.hint} if fault.hint else told)
+        return fault
+
+    def _tell(self, name: str, text: str, fields: dict[str, str]) -> None:
+        if self._told.get(name) != text:
+            self._told[name] = text
+            log.warning("%s", text, extra=fields)
 
     async def _ensure(self, stream: model.Stream) -> None:
         try:
@@ -68,18 +93,17 @@ class Provisioner:
             if error.err_code != STREAM_NOT_FOUND:
                 raise
             if stream.provision == "verify":
-                raise missing_stream(stream.name, list(stream.subjects), stream) from error
+                raise missing_stream(stream.name, [], stream) from error
             await self._api.request(f"STREAM.CREATE.{stream.name}", _wanted(stream))
             log.info("stream made: %s", stream.name, extra={"event": "stream.created", "stream": stream.name})
+            self._told.pop(stream.name, None)
             return
         differences = _differences(stream, info["config"])
         if differences:
-            log.warning(
-                "stream %s differs from the config: %s",
-                stream.name,
-                "; ".join(differences),
-                extra={"event": "stream.differs", "stream": stream.name},
-            )
+            text = f"stream {stream.name} differs from the config: {'; '.join(differences)}"
+            self._tell(stream.name, text, {"event": "stream.differs", "stream": stream.name})
+        else:
+            self._told.pop(stream.name, None)
 
 
 def _wanted(stream: model.Stream) -> dict[str, Any]:
