@@ -77,7 +77,7 @@ def check_nats(nats: Node | None) -> Found:
     """One way to sign in, given completely."""
     if not isinstance(nats, MappingNode):
         return
-    present = [key.text for key, node in nats.entries if node.kind != "null"]
+    present = [key.text for key, _ in nats.entries if is_there(nats, key.text)]
     given = [[name for name in present if name in names] for names in _SIGN_INS]
     used = sorted((names for names in given if names), key=lambda names: present.index(names[0]))
     for names in used[1:]:

@@ -6,6 +6,7 @@ Where events would go is looked at in `flow`.
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 from collections.abc import Iterator, Sequence
 
@@ -13,7 +14,7 @@ from ..problems import Code, Problem, Severity, did_you_mean
 from ..registry import BUILTIN, Registry, Status
 from ..templates import Template
 from . import model
-from .look import find_exact, shown
+from .look import find_exact, shown, text_of
 from .report import ConfigPath, problem_at
 from .tree import MappingNode, Node, SequenceNode, find, quote
 
@@ -55,6 +56,22 @@ def doubt_loggers(log: Node | None) -> Found:
             text = f"nothing logs as {quote(key.text)}"
             hint = did_you_mean(key.text, ["gateway", *(f"gateway.{name}" for name in LOGGERS), "nats"], "loggers")
             yield problem_at(key, ("log", "loggers", key.text), Code.INVALID_VALUE, text, hint, Severity.WARNING)
+
+
+def doubt_files(nats: Node | None) -> Found:
+    """Files that the connection will need and that are not here, for this user, now."""
+    if not isinstance(nats, MappingNode):
+        return
+    for inner in (("credentials",), ("tls", "ca"), ("tls", "cert"), ("tls", "key")):
+        node = find_exact(nats, *inner)
+        path = text_of(node)
+        if node is None or not path or os.access(path, os.R_OK):
+            continue
+        what = "the file" if node.tainted else quote(path)
+        why = "cannot be read by this user" if os.path.exists(path) else "is not there"
+        hint = "without it the gateway does not connect"
+        hint += "" if node.tainted else f"; looked for at {os.path.abspath(path)}"
+        yield problem_at(node, ("nats", *inner), Code.UNREADABLE, f"{what} {why}", hint, Severity.WARNING)
 
 
 def doubt_plugin_names(root: MappingNode, plugins: model.Plugins, registry: Registry) -> Found:

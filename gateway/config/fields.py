@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import re
+from binascii import crc_hqx
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
@@ -15,7 +17,7 @@ from ..headers import name_is_safe
 from ..problems import Code
 from ..subjects import token_is_safe
 from ..templates import Template, check_subject
-from ..values import Duration, Size, Subject
+from ..values import Duration, Secret, Size, Subject
 
 FIXED = ("$gateway", "$route", "$stream")
 """The placeholders of dead-letter and audit subjects: names no event can change."""
@@ -25,6 +27,8 @@ SCHEMES = ("nats", "tls", "ws", "wss")
 RESERVED_HEADERS = ("nats-", "gateway-")
 
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\s/\[\]]*):(\d{1,5})")
+_SEED_BYTES = 36
+"""Two of prefix, 32 of seed, two of checksum. Source: the nkeys README."""
 _STREAM_NAME = r"^[^\s.*>/\\\x00-\x1f\x7f]{1,255}$"
 
 
@@ -99,6 +103,20 @@ def check_domain(text: str) -> None:
         )
 
 
+def check_seed(seed: Secret) -> None:
+    """The seed of a user's nkey; raises ConfigProblem, which never shows it."""
+    text = seed.reveal()
+    try:
+        raw = base64.b32decode(text + "=" * (-len(text) % 8))
+        sum_is_right = crc_hqx(raw[:-2], 0) == int.from_bytes(raw[-2:], "little")
+        good = text.startswith("SU") and len(raw) == _SEED_BYTES and sum_is_right
+    except ValueError:
+        good = False
+    if not good:
+        hint = "it begins with SU and has 58 characters, as nk -gen user writes it; a file has it as ${file:PATH}"
+        raise ConfigProblem((), "not the seed of a user's nkey", hint)
+
+
 def check_inbox(prefix: str) -> None:
     """The prefix of our reply subjects; raises ConfigProblem."""
     check_subject(Template(prefix.replace("{", "{{").replace("}", "}}")))
@@ -117,6 +135,7 @@ RouteName = Annotated[
     str, _text("^[a-z0-9-]{1,48}$", "1 to 48 of a-z, 0-9 and -", missing="for example name: orders-to-billing")
 ]
 Durable = Annotated[str, _text("^[A-Za-z0-9_-]+$", "letters, digits, _ and -"), Meta(max_length=255)]
+NkeySeed = Annotated[Secret, _check(check_seed, hint="the seed of a user's nkey: SU and 56 more characters")]
 _STREAM_HINT = "a stream's name has no spaces, dots, * or >"
 StreamName = Annotated[str, _text(_STREAM_NAME, _STREAM_HINT, missing="name the stream: stream: ORDERS")]
 DeclaredName = Annotated[str, _text(_STREAM_NAME, _STREAM_HINT, missing="name the stream: name: ORDERS")]

@@ -19,7 +19,7 @@ from ..templates import Template
 from . import model
 from .checks import check_nats, check_routes, check_streams
 from .convert import INVALID, Converter
-from .doubts import doubt_loggers, doubt_plugin_names, doubt_plugins, doubt_route
+from .doubts import doubt_files, doubt_loggers, doubt_plugin_names, doubt_plugins, doubt_route
 from .flow import doubt_flow
 from .include import LoadedTree, load_text, load_tree
 from .look import find_exact
@@ -144,6 +144,7 @@ class _Reading:
         self.problems.extend(check_streams(self.root.get("streams")))
         self.problems.extend(check_nats(self.root.get("nats")))
         self.problems.extend(doubt_flow(self.merged, self.root.get("streams")))
+        self.problems.extend(doubt_files(self.root.get("nats")))
         self.problems.extend(doubt_loggers(self.root.get("log")))
         self.problems.extend(doubt_plugins(self.root, self.registry, self.problems))
         good = {name: value for name, value in top.items() if value is not INVALID and name != "?"}

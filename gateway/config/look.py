@@ -42,9 +42,9 @@ def template_of(node: Node | None) -> Template | None:
 
 
 def is_there(node: MappingNode, key: str) -> bool:
-    """Whether a key is there and not null."""
+    """Whether a key is there and not null; what has a fault was meant to be something."""
     child = node.get(key)
-    return child is not None and child.kind != "null"
+    return child is not None and (child.faulty or child.kind != "null")
 
 
 def shown(node: Node) -> str:

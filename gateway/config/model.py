@@ -48,7 +48,7 @@ class Nats(Model, frozen=True):
     user: str | None = None
     password: Secret | None = None
     token: Secret | None = None
-    nkey_seed: Secret | None = None
+    nkey_seed: fields.NkeySeed | None = None
     credentials: str | None = None
     """Path of a .creds file, read again at every reconnect."""
     tls: Tls | None = None

@@ -6,15 +6,14 @@ import asyncio
 import contextlib
 import logging
 import random
-import ssl
 import time
 from collections.abc import Callable
-from typing import Any
 
 import nats.errors
 
 from ..config import model
 from ..errors import RouteFault
+from .signin import sign_in
 from .wire import Sink, Wire
 
 log = logging.getLogger("gateway.nats")
@@ -155,30 +154,8 @@ class Connection:
             pending_size=8 << 20,
             inbox_prefix=self._config.inbox_prefix.encode(),
             skip_subject_validation=True,
-            **self._credentials(),
+            **sign_in(self._config),
         )
-
-    def _credentials(self) -> dict[str, Any]:
-        config = self._config
-        options: dict[str, Any] = {}
-        if config.user is not None:
-            options["user"] = config.user
-        if config.password is not None:
-            options["password"] = config.password.reveal()
-        if config.token is not None:
-            options["token"] = config.token.reveal()
-        if config.nkey_seed is not None:
-            options["nkeys_seed_str"] = config.nkey_seed.reveal()
-        if config.credentials is not None:
-            options["user_credentials"] = config.credentials
-        tls = config.tls
-        if tls is not None:
-            context = ssl.create_default_context(cafile=tls.ca)
-            if tls.cert is not None:
-                context.load_cert_chain(tls.cert, tls.key)
-            options["tls"] = context
-            options["tls_handshake_first"] = tls.handshake_first
-        return options
 
     def _up(self) -> None:
         now = time.monotonic()

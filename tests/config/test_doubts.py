@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path as File
+
 import pytest
 
 from gateway import Event, Transform, hookimpl
@@ -215,3 +217,24 @@ def test_a_plugin_a_route_needs_is_told_once() -> None:
 
 def test_a_plugin_that_is_left_out_on_purpose_is_no_warning() -> None:
     assert warnings(ROUTE, load_plugins(disable=["broken"], entry_points=[Point("broken", _broken)])) == []
+
+
+@pytest.mark.parametrize(
+    ("section", "path"),
+    [("credentials: «nope.creds", "nats.credentials"), ("tls: {ca: «nope.pem}", "nats.tls.ca")],
+)
+def test_a_file_the_connection_needs_and_that_is_not_here_is_a_warning(
+    section: str, path: str, registry: Registry
+) -> None:
+    text, places = marked(f"nats: {{{section}}}\n" + ROUTE)
+    [problem] = warnings(text, registry)
+    assert said(problem).startswith(f'{path}: "nope.')
+    assert said(problem).endswith('" is not there (unreadable)')
+    assert [(problem.line, problem.column)] == places
+
+
+def test_a_file_that_is_here_is_no_warning(registry: Registry, tmp_path: File) -> None:
+    for name in ("a.creds", "ca.pem"):
+        (tmp_path / name).touch()
+    text = f"nats: {{credentials: {tmp_path}/a.creds, tls: {{ca: {tmp_path}/ca.pem}}}}\n" + ROUTE
+    assert warnings(text, registry) == []

@@ -94,7 +94,8 @@ STEPS = [
 @pytest.mark.parametrize("head", GOOD)
 def test_what_check_takes_is_valid(head: str, validator: Draft202012Validator) -> None:
     known = head.replace("${NAME}", "shop").replace("${HOPS:-3}", "3").replace("include: routes/*.yaml", "")
-    assert [str(problem) for problem in examine_text(known + ROUTE, registry=acme()).problems] == []
+    problems = examine_text(known + ROUTE, registry=acme()).problems
+    assert [str(problem) for problem in problems if not problem.is_warning] == []
     assert list(validator.iter_errors(yaml.safe_load(head.replace("off", '"off"') + ROUTE))) == []
 
 

@@ -14,7 +14,9 @@ import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
+from gateway.config import model
 from gateway.jetstream.server import EmbeddedServer
+from gateway.jetstream.signin import UnusableFileError, sign_in
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, in_flight, settled
 from tests.support.eventually import eventually
@@ -171,18 +173,41 @@ async def test_a_server_that_takes_less_than_before_does_not_end_in_a_circle_of_
     assert await in_flight(nc, "held") >= 1
 
 
-@pytest.mark.parametrize("bad", ["SUxyz", "", "nonsense"])
-async def test_credentials_nobody_can_read_are_said_and_tried_again(
-    run_gateway: RunGateway, route: Route, nats_server: EmbeddedServer, caplog: pytest.LogCaptureFixture, bad: str
+async def test_credentials_that_are_not_there_are_named_with_their_setting_and_waited_for(
+    run_gateway: RunGateway,
+    route: Route,
+    nats_server: EmbeddedServer,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
 ) -> None:
-    """The libraries below raise what they like over a bad seed; the daemon must not sit there dead and silent."""
-    gateway = await run_gateway(
-        {"nats": {"servers": [nats_server.url], "nkey-seed": bad}, "routes": [route()]}, wait=False
-    )
-    await eventually(lambda: "cannot connect" in caplog.text or gateway.stats().up, 10)
-    builder = gateway.app._edge.connection._builder
-    assert builder is not None
-    assert not builder.done()
+    """Also where the server asks for none: who says credentials does not mean to be anybody."""
+    file = tmp_path / "nope.creds"
+    nats = {"servers": [nats_server.url], "credentials": str(file)}
+    gateway = await run_gateway({"nats": nats, "routes": [route()]}, wait=False)
+    words = f"cannot connect: nats.credentials: cannot use {file}: No such file or directory"
+    await eventually(lambda: words in caplog.text)
+    file.write_text("-----BEGIN NATS USER JWT-----\n")
+    await gateway.up(timeout=20)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"ca": "{}/no.pem"}, "nats.tls.ca: cannot use {}/no.pem: No such file or directory"),
+        ({"ca": "{}/bad.pem"}, "nats.tls.ca: cannot use {}/bad.pem: "),
+        ({"cert": "{}/bad.pem", "key": "{}/no.pem"}, "nats.tls.key: cannot use {}/no.pem: No such file or directory"),
+        ({"cert": "{}/bad.pem", "key": "{}/bad.pem"}, "nats.tls.cert and nats.tls.key: cannot use {}/bad.pem, {}/bad"),
+    ],
+)
+def test_a_file_that_is_no_good_for_tls_is_named_with_its_setting(
+    fields: dict[str, str], words: str, tmp_path: Path
+) -> None:
+    """The libraries below name neither."""
+    (tmp_path / "bad.pem").write_text("nonsense")
+    tls = model.Tls(**{name: path.format(tmp_path) for name, path in fields.items()})
+    with pytest.raises(UnusableFileError) as raised:
+        sign_in(model.Nats(tls=tls))
+    assert str(raised.value).startswith(words.format(tmp_path, tmp_path))
 
 
 async def test_credentials_that_are_half_written_at_a_reconnect_are_read_again(

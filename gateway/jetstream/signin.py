@@ -1,0 +1,69 @@
+"""How a client signs in, as nats-py takes it. A file it cannot use is named with its setting before anything is tried.
+
+nats-py itself reads the credentials only when a server asks for them, and then says only that they were refused.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+from ..config import model
+from ..errors import GatewayError
+
+
+class UnusableFileError(GatewayError):
+    """A file of the section `nats` cannot be used."""
+
+    def __init__(self, setting: str, path: str, reason: str) -> None:
+        self.setting = setting
+        self.path = path
+        super().__init__(f"{setting}: cannot use {path}: {reason}")
+
+
+def sign_in(config: model.Nats) -> dict[str, Any]:
+    """The options of a connection that say who we are and whom we trust; raises UnusableFileError."""
+    options: dict[str, Any] = {}
+    if config.user is not None:
+        options["user"] = config.user
+    if config.password is not None:
+        options["password"] = config.password.reveal()
+    if config.token is not None:
+        options["token"] = config.token.reveal()
+    if config.nkey_seed is not None:
+        options["nkeys_seed_str"] = config.nkey_seed.reveal()
+    if config.credentials is not None:
+        _try_to_read("nats.credentials", config.credentials)
+        options["user_credentials"] = config.credentials
+    if config.tls is not None:
+        options["tls"] = _context(config.tls)
+        options["tls_handshake_first"] = config.tls.handshake_first
+    return options
+
+
+def _context(tls: model.Tls) -> ssl.SSLContext:
+    for setting, path in (("ca", tls.ca), ("cert", tls.cert), ("key", tls.key)):
+        if path is not None:
+            _try_to_read(f"nats.tls.{setting}", path)
+    try:
+        context = ssl.create_default_context(cafile=tls.ca)
+    except ssl.SSLError as error:
+        raise UnusableFileError("nats.tls.ca", str(tls.ca), _why(error)) from error
+    if tls.cert is not None:
+        try:
+            context.load_cert_chain(tls.cert, tls.key)
+        except ssl.SSLError as error:
+            raise UnusableFileError("nats.tls.cert and nats.tls.key", f"{tls.cert}, {tls.key}", _why(error)) from error
+    return context
+
+
+def _try_to_read(setting: str, path: str) -> None:
+    try:
+        with open(path, "rb") as file:
+            file.read(1)
+    except OSError as error:
+        raise UnusableFileError(setting, path, error.strerror or type(error).__name__) from error
+
+
+def _why(error: ssl.SSLError) -> str:
+    return (error.reason or "not PEM").replace("_", " ").lower()
