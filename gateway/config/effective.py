@@ -1,4 +1,6 @@
-"""The config as it counts: defaults merged, names filled in, secrets masked; YAML or plain data."""
+"""The config as it counts: defaults merged, names filled in, secrets masked, `${...}` as it stands in the file; YAML or
+plain data.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +23,7 @@ from .tree import MappingNode, Node, ScalarNode, SequenceNode
 
 MASK = "***"
 
+_BEFORE_AT = re.compile(r"(://).*@", re.DOTALL)
 _PASSWORD = re.compile(r"^([a-z+]+://)(.*)@", re.IGNORECASE | re.DOTALL)
 
 
@@ -28,7 +31,7 @@ def effective(loaded: Loaded) -> dict[str, Any]:
     """The config as plain data in the order of the model; fields without a value are left out."""
     assert loaded.config is not None, "a config with errors has no effect"
     written: dict[str, Any] = as_written(loaded.config, loaded.effective_root)
-    _mask_derived(written, loaded.effective_root)
+    _derive_again(written, loaded.effective_root)
     written["http"] = written["http"] or "off"
     for route in written["routes"]:
         route.setdefault("codec", "json")
@@ -40,6 +43,10 @@ def effective(loaded: Loaded) -> dict[str, Any]:
 def effective_yaml(loaded: Loaded) -> str:
     """The same as YAML, which a gateway could load again but for the masked secrets."""
     return yaml.dump(effective(loaded), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+class _AsIs(str):
+    """Text that stood in quotes: what its `${...}` become is no number and no boolean."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -56,6 +63,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 _Dumper.add_representer(str, _Dumper.represent_str)
+_Dumper.add_representer(
+    _AsIs, lambda dumper, data: dumper.represent_scalar("tag:yaml.org,2002:str", str(data), style="'")
+)
 
 
 def _read_back(text: str) -> object:
@@ -69,20 +79,20 @@ def _ordered_route(route: dict[str, Any]) -> dict[str, Any]:
     return {field.key: route[field.key] for field in fields_of(model.Route) or () if field.key in route}
 
 
-def _mask_derived(written: dict[str, Any], root: MappingNode) -> None:
-    """A name the loader made of a masked value would give it away."""
+def _derive_again(written: dict[str, Any], root: MappingNode) -> None:
+    """A name the loader made of an expanded value would give it away: make it of the text before expansion."""
     gateway = _tainted(root, "name")
     routes = root.get("routes")
     nodes = routes.items if isinstance(routes, SequenceNode) else ()
     for route, node in zip(written["routes"], nodes, strict=True):
         if _below(_below(node, "source"), "durable") is None and (gateway or _tainted(node, "name")):
-            route["source"]["durable"] = MASK
+            route["source"]["durable"] = _AsIs(f"{written['name']}-{route['name']}")
         targets = _below(node, "targets")
         for target, at in zip(
             route["targets"], targets.items if isinstance(targets, SequenceNode) else (), strict=True
         ):
             if _below(at, "name") is None and _tainted(at, "subject"):
-                target["name"] = MASK
+                target["name"] = target["subject"]
 
 
 def _tainted(node: Node | None, key: str) -> bool:
@@ -92,8 +102,10 @@ def _tainted(node: Node | None, key: str) -> bool:
 
 def as_written(value: Any, node: Node | None = None) -> Any:
     """A value as a config would hold it; `node` is where it was written, if it was."""
-    if isinstance(value, Secret) or (isinstance(node, ScalarNode) and node.tainted):
+    if isinstance(value, Secret):
         return MASK
+    if isinstance(node, ScalarNode) and node.tainted:
+        return _before_expansion(node)
     if isinstance(value, model.Step):
         return _step(value)
     known = fields_of(_class(value))
@@ -149,6 +161,12 @@ def _step(step: model.Step) -> Any:
         return step.component
     config = as_written(step.config, step.node)
     return step.component if config == {} else {step.component: config}
+
+
+def _before_expansion(node: ScalarNode) -> str:
+    """The text as it stands in the file: what its `${...}` become may be a secret, and what is before an @ in a URL."""
+    text = _BEFORE_AT.sub(rf"\1{MASK}@", node.text)
+    return _AsIs(text) if node.quoted else text
 
 
 def _literal(text: str) -> str:

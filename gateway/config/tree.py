@@ -42,7 +42,7 @@ class ScalarNode:
     text: str
     """What stood in the file, before expansion and typing: `010` of the int 10.
 
-    A default in it may be a secret too: no more to be printed than the value when tainted.
+    A default in it may be a secret too: no problem prints it when tainted.
     """
     quoted: bool
     """Quoted, a block scalar or tagged `!!str`: a string whatever it looks like."""
