@@ -86,6 +86,13 @@ class DecodeError(EventError):
         super().__init__("decode-error", message)
 
 
+class EncodeError(EventError, ValueError):
+    """A codec cannot write this body; the message names types, never the data."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("encode-error", message)
+
+
 class UnsafeValue(EventError):
     """A value of the event may not stand where a template puts it (`unsafe-subject` or `unsafe-header`)."""
 

@@ -84,7 +84,7 @@ class Converter:
         special = self.special.get(base)
         if special is not None:
             return special(self, node, _extra(metas), path)
-        value = self._value(node, base, path)
+        value = self._value(node, base, path, str(_extra(metas).get("instead", "")))
         if value is INVALID or value is None:
             return value
         good = True
@@ -133,13 +133,13 @@ class Converter:
         self.problems.append(problem_at(place, path, code, text, hint))
         return INVALID
 
-    def _value(self, node: Node, base: Any, path: ConfigPath) -> Any:
+    def _value(self, node: Node, base: Any, path: ConfigPath, instead: str = "") -> Any:
         if base is Any or base is object:
             return INVALID if _has_fault(node) else node.plain()
         if (alternatives := members(base)) is not None:
             return self._union(node, alternatives, path)
         if node.kind not in kinds(base):
-            return self._wrong_type(node, base, path)
+            return self._wrong_type(node, base, path, instead)
         origin = get_origin(base) or base
         if isinstance(node, SequenceNode) and origin in LISTS:
             return self._list(node, base, LISTS[origin], path)
@@ -294,10 +294,10 @@ class Converter:
         hint = did_you_mean(value, [str(choice) for choice in choices], "choices")
         return self.note(node, path, Code.INVALID_VALUE, f"{shown(value)} is not one of {listing}", hint)
 
-    def _wrong_type(self, node: Node, base: Any, path: ConfigPath) -> Any:
+    def _wrong_type(self, node: Node, base: Any, path: ConfigPath, instead: str = "") -> Any:
         expected = words_of(*base) if isinstance(base, tuple) else words(base)
         text = f"expected {expected}, found {node.kind}"
-        return self.note(node, path, Code.WRONG_TYPE, text, type_hint(node, base))
+        return self.note(node, path, Code.WRONG_TYPE, text, instead or type_hint(node, base))
 
     def _by_msgspec(self, node: Node, base: Any, path: ConfigPath) -> Any:
         """Leave it to msgspec, which names the first fault only."""

@@ -27,6 +27,7 @@ SCHEMES = ("nats", "tls", "ws", "wss")
 RESERVED_HEADERS = ("nats-", "gateway-")
 
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\s/\[\]]*):(\d{1,5})")
+_LISTEN_HINT = 'for example "127.0.0.1:9464", or ":9464" for every address'
 _SEED_BYTES = 36
 """Two of prefix, 32 of seed, two of checksum. Source: the nkeys README."""
 _STREAM_NAME = r"^[^\s.*>/\\\x00-\x1f\x7f]{1,255}$"
@@ -68,7 +69,7 @@ def check_listen(text: str) -> None:
     """Host and port to listen on; raises ConfigProblem."""
     found = _LISTEN.fullmatch(text)
     if found is None or int(found[2]) > 65_535:
-        raise ConfigProblem((), f"{text!r} is not HOST:PORT", "for example 127.0.0.1:9464, or :9464 for every address")
+        raise ConfigProblem((), f"{text!r} is not HOST:PORT", _LISTEN_HINT)
 
 
 def check_header_name(name: str) -> None:
@@ -151,7 +152,7 @@ FixedSubject = Annotated[Template, _check(check_fixed_subject, Code.INVALID_SUBJ
 HeaderName = Annotated[str, _check(check_header_name)]
 HeaderValue = Annotated[Template, _check(check_header_value)]
 ServerUrl = Annotated[str, _check(check_server)]
-Listen = Annotated[str, _check(check_listen)]
+Listen = Annotated[str, _check(check_listen, instead=_LISTEN_HINT)]
 Time = Annotated[str, _check(check_time)]
 InboxPrefix = Annotated[str, _check(check_inbox, Code.INVALID_SUBJECT)]
 Domain = Annotated[str, _check(check_domain)]

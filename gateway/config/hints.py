@@ -6,8 +6,19 @@ from typing import Any
 
 from ..errors import ConfigProblem
 from ..problems import Code
-from .shapes import OWN, holds_secret, kinds, unwrap
+from . import model
+from .shapes import OWN, fields_of, holds_secret, kinds, unwrap
 from .tree import MappingNode, Node, SequenceNode, quote
+
+_EXAMPLES: dict[Any, str] = {
+    model.Nats: 'for example nats: {servers: ["nats://127.0.0.1:4222"]}',
+    model.Log: "for example log: {level: debug}",
+    model.DeadLetter: 'for example dead-letter: {subject: "dlq.{$route}"}; dead letters cannot be switched off',
+    model.Source: "for example source: {stream: ORDERS, subjects: [orders.>]}",
+    model.Retry: "for example retry: {attempts: 5, max: 1m}",
+    model.Target: "for example targets: [{subject: billing.orders}]",
+}
+"""What to write where a mapping of our own is wanted."""
 
 
 def type_hint(node: Node, base: Any) -> str:
@@ -21,6 +32,8 @@ def type_hint(node: Node, base: Any) -> str:
         return "begin each item with a dash" if "list" in wanted else ""
     if isinstance(node, SequenceNode):
         return "it takes one value, not a list" if "string" in wanted else ""
+    if "mapping" in wanted and node.kind != "null" and (words := _fields_hint(node, alternatives)):
+        return words
     if node.kind == "null":
         return "give it a value, or take the key away"
     if own := next((own_hint(member) for member in alternatives if own_hint(member)), ""):
@@ -36,6 +49,20 @@ def type_hint(node: Node, base: Any) -> str:
             if hidden
             else f"write it as a list: [{quote(node.text) if node.quoted else node.text}]"
         )
+    return ""
+
+
+def _fields_hint(node: Node, alternatives: tuple[Any, ...]) -> str:
+    """What to write where a mapping is wanted and one value stands."""
+    known = next((fields_of(member) for member in alternatives if fields_of(member) is not None), None)
+    for member in alternatives:
+        if example := _EXAMPLES.get(unwrap(member)[0]):
+            return example
+    if known:
+        first = next((field.key for field in known if field.required), known[0].key)
+        return f"write its fields: {{{first}: ...}}; fields: {', '.join(field.key for field in known)}"
+    if getattr(node, "text", "").lstrip().startswith("{"):
+        return "take the quotes away: it is no text, and JSON can stand here as it is"
     return ""
 
 

@@ -102,8 +102,11 @@ def examine_text(
 def tidy(problems: Sequence[Problem], tree: LoadedTree, default_places: frozenset[Place]) -> list[Problem]:
     """Sort problems by file and place, each once; one found in a default through a route is the default's."""
     order = {name: index for index, (name, _) in enumerate(tree.files)}
-    found = {_at_home(problem, default_places) for problem in problems}
-    return sorted(found, key=lambda problem: (order.get(problem.file, len(order)), problem))
+    found: dict[Problem, Problem] = {}
+    for problem in problems:
+        home = _at_home(problem, default_places)
+        found.setdefault(replace(home, hint=""), home)  # hints depend on what else stands in a route
+    return sorted(found.values(), key=lambda problem: (order.get(problem.file, len(order)), problem))
 
 
 def _at_home(problem: Problem, default_places: frozenset[Place]) -> Problem:

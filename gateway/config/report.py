@@ -12,6 +12,10 @@ ConfigPath: TypeAlias = tuple[str | int, ...]
 """Where in the config: `("routes", 3, "name")`."""
 
 
+_ALSO_CALLED = {"url": ("servers",), "urls": ("servers",), "server": ("servers",), "topic": ("subject", "subjects")}
+"""What other programs call a field."""
+
+
 def problem_at(
     place: Node | Key,
     path: ConfigPath,
@@ -28,7 +32,7 @@ def unknown_field(node: MappingNode, key: Key, names: Iterable[str], path: Confi
     """A field nobody knows, reported at its key; fields already there are no guess for what was meant."""
     choices = list(names)
     free = [name for name in choices if node.get(name) is None]
-    near = nearest(key.text, free)
+    near = nearest(key.text, free) or next((name for name in _ALSO_CALLED.get(key.text, ()) if name in free), None)
     listing = f"fields: {', '.join(choices)}" if choices else "there are no fields here"
     hint = f"did you mean {quote(near)}? {listing}" if near else listing
     return problem_at(key, (*path, key.text), Code.UNKNOWN_FIELD, "unknown field", hint)

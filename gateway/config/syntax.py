@@ -87,15 +87,21 @@ def explain(error: yaml.YAMLError, text: str) -> Finding:
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return Finding(1, 1, f"not YAML: {error}".splitlines()[0], "")
     problem = error.problem or "not YAML"
-    words = _words_at(text, problem, error.problem_mark.line, error.problem_mark.column) or _PLAIN_WORDS.get(problem)
+    opened = error.context_mark.line + 1 if error.context_mark else 0
+    words = _words_at(text, problem, error.problem_mark.line, error.problem_mark.column, opened) or _PLAIN_WORDS.get(
+        problem
+    )
     if words is None:
         words = _Words(f"{problem} {error.context or ''}".rstrip(), "")
     mark = error.context_mark if words.at_context and error.context_mark else error.problem_mark
     return Finding(mark.line + 1, mark.column + 1, words.text, words.hint)
 
 
-def _words_at(text: str, problem: str, line: int, column: int) -> _Words | None:
-    """Words that depend on the characters around the place; `line` and `column` count from 0."""
+def _words_at(text: str, problem: str, line: int, column: int, opened: int) -> _Words | None:
+    """Words that depend on the characters around the place; `line` and `column` count from 0.
+
+    `opened` is the line, from 1, on which libyaml thinks began what it was reading.
+    """
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     row = lines[line] if line < len(lines) else ""
     here = row[column : column + 1]
@@ -108,7 +114,8 @@ def _words_at(text: str, problem: str, line: int, column: int) -> _Words | None:
         # libyaml points behind the * or &.
         return _Words(f'a value that begins with "{before}" is an alias or anchor', _QUOTE, at_context=True)
     if problem.startswith("did not find expected ',' or"):
-        return _words_in_flow(here, bracket=problem[-2], ended=not (row[column:] or any(lines[line + 1 :])))
+        above = opened if opened <= line else 0
+        return _words_in_flow(here, above, bracket=problem[-2], ended=not (row[column:] or any(lines[line + 1 :])))
     if problem == "did not find expected key" and here and before and before in "}]\"'":
         return _Words(
             f"text after the closing {before}", f"{_QUOTE}: one that begins with a bracket or quote ends with it"
@@ -116,14 +123,17 @@ def _words_at(text: str, problem: str, line: int, column: int) -> _Words | None:
     return None
 
 
-def _words_in_flow(here: str, bracket: str, *, ended: bool) -> _Words:
+def _words_in_flow(here: str, above: int, bracket: str, *, ended: bool) -> _Words:
+    """Words for a place between brackets; `above` is the line of the opening one if that is an earlier line."""
     opening = {"}": "{", "]": "["}[bracket]
+    unclosed = f'the "{opening}" of line {above} is not closed' if above else f'a "{opening}" above is not closed'
     if here == "{":
         hint = "within {...} and [...], quote a value that holds ${ or {"
+        hint = f"{unclosed}; or {hint}" if above else hint
         return _Words('"{" cannot stand inside a plain value here', hint)
     if here == ":":
-        hint = f'quote a value that holds ": "; or a "{opening}" above is not closed, or the key is not on this line'
+        hint = f'quote a value that holds ": "; or {unclosed}, or the key is not on this line'
         return _Words('":" cannot stand here', hint)
     if ended:
         return _Words(f'this "{opening}" is never closed', f'close it with "{bracket}"', at_context=True)
-    return _Words(f'expected "," or "{bracket}"', f'a comma is missing, or a "{opening}" above is not closed')
+    return _Words(f'expected "," or "{bracket}"', f"a comma is missing, or {unclosed}")

@@ -15,7 +15,7 @@ from gateway.components.codecs.eventbridge import EventBridge
 from gateway.components.codecs.json import Json
 from gateway.components.codecs.msgpack import MsgPack
 from gateway.components.codecs.raw import Raw
-from gateway.errors import ConfigProblem, DecodeError
+from gateway.errors import ConfigProblem, DecodeError, EncodeError
 from gateway.headers import NO_HEADERS, Headers
 from gateway.missing import MISSING
 from gateway.plugin import Codec
@@ -255,14 +255,14 @@ CYCLE.append(CYCLE)
 @pytest.mark.parametrize("wrap", [lambda v: v, lambda v: {"a": v}, lambda v: {"a": [1, {"b": (v,)}]}])
 def test_json_refuses_what_it_cannot_say(value: object, wrap: Any) -> None:
     """NaN would be read back as null and bytes as text: an error is the honest answer."""
-    with pytest.raises((ValueError, TypeError)):
+    with pytest.raises((EncodeError, ValueError, TypeError)):
         JSON.encode(wrap(value), NO_HEADERS)
 
 
 @pytest.mark.parametrize("value", [2**64, -(2**63) - 1, CYCLE, object(), "\ud800"])
 def test_msgpack_refuses_what_it_cannot_say(value: object) -> None:
     """More than 64 bits, and what has no end."""
-    with pytest.raises((ValueError, TypeError)):
+    with pytest.raises((EncodeError, ValueError, TypeError)):
         MSGPACK.encode({"a": value}, NO_HEADERS)
 
 
@@ -309,5 +309,19 @@ def test_raw_writes_bytes_and_text_only() -> None:
     """Anything else would need a format."""
     assert RAW.encode("é", Headers()).data == b"\xc3\xa9"
     for value in ({}, 5, None, [b"x"]):
-        with pytest.raises(TypeError):
+        with pytest.raises(EncodeError, match="neither bytes nor text"):
             RAW.encode(value, NO_HEADERS)
+
+
+def test_a_codec_s_errors_begin_with_its_own_name() -> None:
+    """A dead letter of codec eventbridge that speaks of json sends its reader to the wrong line."""
+    codec: Codec = make(EventBridge)
+    with pytest.raises(DecodeError, match=r"^eventbridge: JSON is malformed"):
+        codec.decode(b"{]", NO_HEADERS, "a")
+
+
+@pytest.mark.parametrize("body", [b"x", {"a": [b"x"]}])
+def test_bytes_that_json_cannot_say_are_named_in_the_dead_letter(body: Any) -> None:
+    """The error is one for readers, so its text is kept; an unexpected one would lose it."""
+    with pytest.raises(EncodeError, match="the body holds bytes, which JSON cannot say: use codec msgpack or raw"):
+        JSON.encode(body, NO_HEADERS)

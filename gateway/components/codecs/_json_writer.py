@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from ...errors import EncodeError
+
 _encode = msgspec.json.Encoder().encode
 _TEXT = frozenset({str})
 _SIMPLE: frozenset[type] = frozenset({str, int, bool, type(None), msgspec.Raw})
@@ -17,12 +19,12 @@ _BYTES = (bytes, bytearray, memoryview)
 
 
 def checked_json(body: Any) -> bytes:
-    """Compact JSON; raises ValueError or TypeError for what JSON cannot say."""
+    """Compact JSON; raises EncodeError or TypeError for what JSON cannot say."""
     data = unchecked_json(body)
     try:
         _check((body,), _SIMPLE if b"null" in data else _SIMPLE_OR_FLOAT)
     except RecursionError:
-        raise ValueError("the body is nested too deep to be written as JSON") from None
+        raise EncodeError("the body is nested too deep to be written as JSON") from None
     return data
 
 
@@ -31,7 +33,7 @@ def unchecked_json(body: Any) -> bytes:
     try:
         return _encode(body)
     except RecursionError:
-        raise ValueError("the body is nested too deep to be written as JSON") from None
+        raise EncodeError("the body is nested too deep to be written as JSON") from None
 
 
 def _check(values: Iterable[Any], simple: frozenset[type]) -> None:
@@ -50,6 +52,6 @@ def _check(values: Iterable[Any], simple: frozenset[type]) -> None:
         elif isinstance(value, _CONTAINERS):
             _check(value, simple)
         elif isinstance(value, float) and not isfinite(value):
-            raise ValueError("the body holds NaN or infinity, which JSON cannot say")
+            raise EncodeError("the body holds NaN or infinity, which JSON cannot say")
         elif isinstance(value, _BYTES):
-            raise TypeError("the body holds bytes, which JSON cannot say: use codec msgpack or raw, or write text")
+            raise EncodeError("the body holds bytes, which JSON cannot say: use codec msgpack or raw, or write text")

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from ...errors import DecodeError, EventError
+from ...errors import DecodeError, EncodeError
 from ...event import Attributes, Encoded, Reader
 from ...headers import Headers
 from ...missing import MISSING
@@ -74,9 +74,11 @@ class CloudEvents(Codec, name="cloudevents"):
         """The envelope in the mode set, or in the one the headers say; raises EventError for what is no CloudEvent."""
         try:
             return self._written(body, headers)
+        except EncodeError as error:
+            raise EncodeError(f"cloudevents: {error.message}") from None
         except (ValueError, TypeError) as error:
             # What a body holds that JSON cannot say; the words name types only.
-            raise EventError("encode-error", f"cloudevents: {error}") from None
+            raise EncodeError(f"cloudevents: {error}") from None
 
     def _written(self, body: Any, headers: Headers) -> Encoded:
         attributes = writable(body)

@@ -8,7 +8,8 @@ from ...errors import DecodeError
 from ...headers import Headers
 from ...paths import Path
 from ._attributes import AttributePaths
-from .json import Json
+from ._wire import Wire
+from .json import Json, json_wire
 
 
 class EventBridgePaths(AttributePaths, frozen=True):
@@ -25,6 +26,7 @@ class EventBridge(Json, name="eventbridge"):
     """
 
     Config = EventBridgePaths
+    wire: ClassVar[Wire] = json_wire("eventbridge")
     example: ClassVar[Any] = {"correlation-id": "detail.metadata.correlation-id"}
 
     def decode(self, data: bytes, headers: Headers, subject: str) -> Any:

@@ -12,7 +12,10 @@ from ._json_writer import checked_json, unchecked_json
 from ._partial import PartialCodec
 from ._wire import Wire
 
-WIRE = Wire("json", lambda kind: msgspec.json.Decoder(kind).decode)
+
+def json_wire(name: str) -> Wire:
+    """JSON for the codec `name`, with which every error begins."""
+    return Wire(name, lambda kind: msgspec.json.Decoder(kind).decode)
 
 
 class Json(PartialCodec, name="json"):
@@ -29,11 +32,11 @@ class Json(PartialCodec, name="json"):
     Written JSON is what was read: infinity and NaN, which JSON cannot say, and bytes are errors, not null or base64.
     """
 
-    wire: ClassVar[Wire] = WIRE
+    wire: ClassVar[Wire] = json_wire("json")
     example: ClassVar[Any] = {"id": "order.id", "type": "$headers.X-GitHub-Event"}
 
     def encode(self, body: Any, headers: Headers) -> Encoded:
-        """Compact JSON; raises ValueError or TypeError for what JSON cannot say."""
+        """Compact JSON; raises EncodeError or TypeError for what JSON cannot say."""
         return Encoded(checked_json(body))
 
     def encode_own(self, body: Any, headers: Headers) -> Encoded:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from ...errors import EncodeError
 from ...event import Encoded
 from ...headers import Headers
 from ._partial import PartialCodec
@@ -48,10 +49,10 @@ class MsgPack(PartialCodec, name="msgpack"):
     example: ClassVar[Any] = {"id": "order.id", "strict": True}
 
     def encode(self, body: Any, headers: Headers) -> Encoded:
-        """MessagePack bytes; raises ValueError or TypeError for what it cannot say."""
+        """MessagePack bytes; raises EncodeError or TypeError for what it cannot say."""
         try:
             return Encoded(_encode(body))
         except RecursionError:
-            raise ValueError("the body is nested too deep to be written as MessagePack") from None
+            raise EncodeError("the body is nested too deep to be written as MessagePack") from None
         except OverflowError:
-            raise ValueError("the body holds an integer of more than 64 bits, which MessagePack cannot say") from None
+            raise EncodeError("the body holds an integer of more than 64 bits, which MessagePack cannot say") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...errors import EncodeError
 from ...event import Encoded
 from ...headers import Headers
 from ...plugin import Codec
@@ -21,9 +22,9 @@ class Raw(Codec, name="raw"):
         return data
 
     def encode(self, body: Any, headers: Headers) -> Encoded:
-        """Bytes as they are, text as UTF-8; raises TypeError for anything else."""
+        """Bytes as they are, text as UTF-8; raises EncodeError for anything else."""
         if isinstance(body, bytes):
             return Encoded(body)
         if isinstance(body, str):
             return Encoded(body.encode())
-        raise TypeError("the body is neither bytes nor text: codec raw cannot write it")
+        raise EncodeError("the body is neither bytes nor text: codec raw cannot write it")

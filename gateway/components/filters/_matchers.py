@@ -80,7 +80,8 @@ def _wildcard(argument: object, place: Place) -> Matcher:
 
 def _exists(argument: object, place: Place) -> Matcher:
     if not isinstance(argument, bool):
-        raise PatternError(place, f"exists takes true or false, not {show(argument)}", "written without quotes")
+        text = f"exists takes true or false, not {show(argument)}"
+        raise PatternError(place, text, "spelt like that and without quotes: yes and no are texts")
     if not argument:
         return Matcher(absent=True)
     return Matcher(text=lambda _text: True, number=lambda _number: True, other=True)
