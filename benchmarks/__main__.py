@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--quick] [PART]`, throughput, latency, steps, calls or pattern: README.md says what is what."""
+"""`python -m benchmarks [--quick] [PART]`: throughput, latency, steps, calls or pattern; see README.md."""
 
 from __future__ import annotations
 
