@@ -54,7 +54,7 @@ class JetStreamEdge:
         durable = Durable(self.api, self._config.name, self._config.digest, route.config.source, route.name)
         missing = partial(self._missing, route.config.source)
         source = JetStreamSource(self.connection, self.api, route.config, durable, inbox, missing)
-        publisher = JetStreamPublisher(self.connection, self._takers, inbox)
+        publisher = JetStreamPublisher(self.connection, self._takers, self.api.has_stream, inbox)
 
         async def ready() -> None:
             if not self.connected:

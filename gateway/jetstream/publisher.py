@@ -17,11 +17,13 @@ class JetStreamPublisher:
         self,
         connection: Connection,
         takers: Callable[[str], Awaitable[list[str] | None]],
+        has_stream: Callable[[str], Awaitable[bool | None]],
         inbox_prefix: str,
     ) -> None:
-        """`takers` asks which streams take a subject."""
+        """`takers` asks which streams take a subject, `has_stream` whether there is one of a name."""
         self._connection = connection
         self._takers = takers
+        self._has_stream = has_stream
         self._inbox = f"{inbox_prefix}.{secrets.token_hex(8)}"
         self._reply = f"{self._inbox}.".encode()
         self._token_at = len(self._inbox) + 1
@@ -64,7 +66,7 @@ class JetStreamPublisher:
 
     async def has_stream(self, stream: str) -> bool | None:
         """Whether there is a stream of this name; None when nobody says."""
-        return await self._api.has_stream(stream)
+        return await self._has_stream(stream)
 
     @property
     def connected(self) -> bool:
