@@ -70,7 +70,8 @@ async def test_a_declared_source_stream_that_is_deleted_is_made_anew(
     await there(nc, "IN")
     await publish(js, 2)
     assert [message.json for message in await arrived(nc, "OUT", 2)] == [1, 2]
-    assert [line.__dict__["stream"] for line in said(caplog, "stream.created")] == ["IN", "OUT", "DLQ", "IN"]
+    made = [line.__dict__["stream"] for line in said(caplog, "stream.created")]
+    assert (sorted(made[:3]), made[3:]) == (["DLQ", "IN", "OUT"], ["IN"])
 
 
 @pytest.mark.parametrize("subject", ["out.it", "out.{$subject.1}"])
