@@ -8,6 +8,7 @@ from __future__ import annotations
 
 FLOORS: dict[str, int] = {
     # Plain data.
+    "gateway.chain": 0,
     "gateway.delivery": 0,
     "gateway.errors": 0,
     "gateway.event": 0,
@@ -37,7 +38,9 @@ FLOORS: dict[str, int] = {
     # Async: one lane per route.
     "gateway.runtime": 5,
     # The edges.
+    "gateway.audit_files": 6,
     "gateway.clock": 6,
+    "gateway.instance": 6,
     "gateway.jetstream": 6,
     "gateway.observe": 6,
     "gateway.systemd": 6,
@@ -47,6 +50,7 @@ FLOORS: dict[str, int] = {
     "gateway.testing": 7,
     "gateway.daemon": 7,
     "gateway.demo": 7,
+    "gateway.proof": 7,
     # One command a file.
     "gateway.cli": 8,
     "gateway.__main__": 9,
