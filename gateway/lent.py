@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
+from .errors import Reject, Retry
 from .event import PubAck
+from .records import Message, StoredMessage
 
 
 class Changes(Protocol):
@@ -117,6 +119,23 @@ class Context(Protocol):
 
     async def publish(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> PubAck:
         """Publish to a stream and wait for its word; raises Retry when none comes."""
+        ...
+
+    async def publish_all(self, messages: Sequence[Message], limit: float = 4.0) -> list[PubAck | Retry | Reject]:
+        """Publish many at once and wait for a word on each, at most `limit` seconds. Answers in the same order.
+
+        They are sent in order, and stored in that order unless the stream refuses some. A Retry says that a message is
+        not stored (`stream-full`, `no-stream`, ...) or that nobody knows (`timeout`, `disconnected`); a Reject, that
+        the stream will never take it as it is. Raises nothing for a message; ValueError for one that may not be sent.
+        """
+        ...
+
+    def recent(self, subject: str, limit: int = 1000) -> AsyncIterator[StoredMessage]:
+        """What a stream has stored under `subject`, the newest first, at most `limit` messages.
+
+        Needs permission to read there. Raises Retry when it cannot be had now, or, with the code `no-stream`, when no
+        stream takes the subject and, with `no-permission`, when reading is denied.
+        """
         ...
 
 

@@ -60,7 +60,24 @@ class PubAck(msgspec.Struct, frozen=True, gc=False):
     duplicate: bool = False
 
 
-class TargetRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """What a component has the gateway publish."""
+
+    subject: str
+    data: bytes
+    headers: Mapping[str, str] = {}
+
+
+class StoredMessage(msgspec.Struct, frozen=True, gc=False):
+    """A message as a stream holds it."""
+
+    stream: str
+    sequence: int
+    subject: str
+    data: bytes
+
+
+class TargetRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One copy in an audit record: where it went and what the stream said."""
 
     name: str
@@ -71,7 +88,7 @@ class TargetRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     message_id: str = ""
 
 
-class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
+class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What became of one event on one route. Never holds the body."""
 
     id: str

@@ -9,7 +9,7 @@ from ..config.model import Nats
 from ..errors import GatewayError, Retry
 from ..jetstream.api import ApiError, ApiUnavailable, JetStreamApi
 from ..jetstream.connection import Connection
-from ..jetstream.context import JetStreamContext
+from ..jetstream.context import JetStreamContext, Services
 from ..routing.offline import NullMetrics
 from .orders import Message, shop
 
@@ -29,7 +29,8 @@ class Shop:
         """Messages the stream has acknowledged."""
         self._connection = Connection(Nats(servers=[url]), "demo shop")
         self._api = JetStreamApi(self._connection)
-        self._context = JetStreamContext(self._api, "demo", "shop", "demo", None, NullMetrics())
+        services = Services(self._api, "_INBOX")
+        self._context = JetStreamContext(services, "demo", "shop", "demo", None, NullMetrics())
         self._orders = shop()
 
     async def open(self) -> None:

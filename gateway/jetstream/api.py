@@ -36,6 +36,10 @@ class ApiUnavailable(GatewayError):
     """Nobody answered: no connection, no leader, no JetStream, or no permission to ask."""
 
 
+class ApiDenied(ApiUnavailable):
+    """We may not ask."""
+
+
 class JetStreamApi:
     """Requests to `$JS.API`, or to a domain's."""
 
@@ -43,18 +47,19 @@ class JetStreamApi:
         self.connection = connection
         self.prefix = f"$JS.{domain}.API" if domain else "$JS.API"
 
-    async def request(self, subject: str, body: Any = None) -> dict[str, Any]:
-        """Ask, and give the answer as plain data. Raises ApiError and ApiUnavailable."""
+    async def request(self, subject: str, body: Any = None, limit: float | None = None) -> dict[str, Any]:
+        """Ask, and give the answer as plain data, within `limit` seconds. Raises ApiError and ApiUnavailable."""
+        limit = TIMEOUT if limit is None else limit
         full = f"{self.prefix}.{subject}"
         data = b"" if body is None else msgspec.json.encode(body)
         try:
-            answer = await self.connection.wire.request(full, data, timeout=TIMEOUT)
+            answer = await self.connection.wire.request(full, data, timeout=limit)
         except nats.errors.NoRespondersError as error:
             raise ApiUnavailable("JetStream does not answer: it is not enabled, or has no leader now") from error
         except (nats.errors.TimeoutError, TimeoutError) as error:
-            denied = self.connection.denied(full)
-            why = "no permission to publish there" if denied else f"no answer in {TIMEOUT:g} s"
-            raise ApiUnavailable(f"{full}: {why}") from error
+            if self.connection.denied(full):
+                raise ApiDenied(f"{full}: no permission to publish there") from error
+            raise ApiUnavailable(f"{full}: no answer in {limit:g} s") from error
         except (nats.errors.Error, OSError) as error:
             raise ApiUnavailable(f"{full}: {error or type(error).__name__}") from error
         try:

@@ -43,6 +43,8 @@ class Connection:
         """Seconds the last disconnection lasted."""
         self.changed: list[Callable[[bool], None]] = []
         """Called with True after a connection is there (again), with False when it is lost."""
+        self.on_denial: list[Callable[[str], None]] = []
+        """Called with the subject the server has just said we may not publish to."""
         self._denied: dict[str, float] = {}
         self._lost_at = 0.0
         self._closing = False
@@ -180,6 +182,8 @@ class Connection:
         if len(self._denied) > 10_000:
             self._denied.clear()
         self._denied[consumer_of(subject) if subject.startswith(ACKS) else subject] = time.monotonic()
+        for listener in self.on_denial:
+            listener(subject)
 
     # nats-py awaits these inside its read loop: they must be quick and never raise.
 

@@ -13,6 +13,7 @@ from ..runtime.gateway import Link
 from .api import JetStreamApi
 from .connection import Connection
 from .consumers import Durable
+from .context import Services
 from .publisher import JetStreamPublisher
 from .source import JetStreamSource
 from .streams import Provisioner, add_line, missing_stream, taking
@@ -27,6 +28,7 @@ class JetStreamEdge:
         self._config = config
         self.connection = Connection(config.nats, config.name)
         self.api = JetStreamApi(self.connection, config.nats.domain)
+        self.services = Services(self.api, config.nats.inbox_prefix)
         self._provisioned = -1
         self._provisioner = Provisioner(self.api)
         self._stream_faults: dict[str, RouteFault] = {}

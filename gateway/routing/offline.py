@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from ..config import model
-from ..errors import Retry
+from ..errors import Reject, Retry
 from ..event import PubAck
 from ..lent import Counter, Gauge, Histogram, KeyValueBucket
+from ..records import Message, StoredMessage
 
 
 class NullMetrics:
@@ -53,6 +54,15 @@ class OfflineContext:
     async def publish(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> PubAck:
         """There is nobody to publish to."""
         raise Retry("no server to publish to")
+
+    async def publish_all(self, messages: Sequence[Message], limit: float = 4.0) -> list[PubAck | Retry | Reject]:
+        """There is nobody to publish to."""
+        return [Retry("no server to publish to", code="disconnected") for _ in messages]
+
+    async def recent(self, subject: str, limit: int = 1000) -> AsyncIterator[StoredMessage]:
+        """There is nothing to read."""
+        raise Retry("no server to read from", code="disconnected")
+        yield  # a generator, like the real one
 
 
 def offline_contexts(config: model.Config) -> Callable[[str, str], OfflineContext]:

@@ -141,7 +141,7 @@ class RunningGateway:
 
     @property
     def _context(self) -> JetStreamContext:
-        return JetStreamContext(self._api, "test", "test", "test", None, NullMetrics())
+        return JetStreamContext(self._app.edge.services, "test", "test", "test", None, NullMetrics())
 
     def _call(self, coroutine: Coroutine[Any, Any, T], timeout: float = 30.0) -> T:
         future: Future[T] = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
