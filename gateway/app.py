@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
-import socket
+import os
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -13,6 +12,7 @@ from importlib.metadata import version
 from .clock import SystemClock
 from .config import model
 from .errors import ConfigError, GatewayError
+from .instance import Slot
 from .jetstream.context import JetStreamContext
 from .jetstream.edge import JetStreamEdge
 from .lent import Context, GatewayInfo
@@ -50,7 +50,8 @@ class Application:
         """Compile the routes; raises ConfigError when one cannot be."""
         self.config = config
         self.registry = registry
-        self.instance = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+        self._slot = Slot(config.name, os.environ.get("STATE_DIRECTORY", ""))
+        self.instance = self._slot.instance
         self.stats = GatewayStats(config.name, config.digest)
         self.stats.plugins = [(health.name, health.version, str(health.status)) for health in registry.health]
         self._edge = JetStreamEdge(config)
@@ -77,7 +78,7 @@ class Application:
         def make(plugin: str, route: str) -> Context:
             settings = config.plugins.settings.get(plugin)
             metrics = self._plugin_metrics.of(plugin)
-            return JetStreamContext(self._edge.api, config.name, route, plugin, settings, metrics)
+            return JetStreamContext(self._edge.services, config.name, route, plugin, settings, metrics)
 
         return make
 
@@ -127,6 +128,7 @@ class Application:
         await self._edge.connection.close()
         if self._http is not None:
             await self._http.close()
+        self._slot.give_back()
 
     async def reload(self, config: model.Config, registry: Registry) -> dict[str, list[str]]:
         """Go over to another config; raises ConfigError, and keeps the old one, when it cannot be compiled.
