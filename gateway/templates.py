@@ -41,6 +41,10 @@ class Placeholder:
         return value
 
 
+ROUTE_NAMES = ("$gateway", "$route", "$stream")
+"""The placeholders of dead-letter subjects, audit subjects and audit files: names no event can change."""
+
+
 class Template:
     """A parsed template; `constant` is its text when it has no placeholder, else None."""
 
@@ -147,6 +151,12 @@ def check_subject(template: Template, allowed: Sequence[str] | None = None) -> N
     for placeholder in template.placeholders():
         if placeholder.default is not None and not placeholder.token and not token_is_safe(placeholder.default):
             raise ConfigProblem((), f"the default {placeholder.default!r} in {template.text!r} is not one legal token")
+
+
+def fixed_text(template: Template, gateway: str, route: str, stream: str) -> str:
+    """The text of a template that has placeholders of `ROUTE_NAMES` only, each made one legal token."""
+    values = {"$gateway": gateway, "$route": route, "$stream": stream}
+    return "".join(part if isinstance(part, str) else safe_token(values[part.path.text]) for part in template.parts)
 
 
 def _token(part: Placeholder, event: Readable) -> str:

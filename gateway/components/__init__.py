@@ -10,6 +10,9 @@ from typing import Final
 
 from ..hookspecs import hookimpl
 from ..plugin import Audit, Codec, Filter, Transform
+from .audits.file import FileAudit
+from .audits.log import LogAudit
+from .audits.stream import StreamAudit
 from .codecs.cloudevents import CloudEvents
 from .codecs.eventbridge import EventBridge
 from .codecs.json import Json
@@ -55,4 +58,4 @@ def gateway_transforms() -> list[type[Transform]]:
 @hookimpl
 def gateway_audits() -> list[type[Audit]]:
     """The audits every gateway has."""
-    return []
+    return [StreamAudit, FileAudit, LogAudit]

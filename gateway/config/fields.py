@@ -16,11 +16,9 @@ from ..errors import ConfigProblem
 from ..headers import name_is_safe
 from ..problems import Code
 from ..subjects import token_is_safe
-from ..templates import Template, check_subject
+from ..templates import ROUTE_NAMES, Template, check_subject
 from ..values import Duration, Secret, Size, Subject
 
-FIXED = ("$gateway", "$route", "$stream")
-"""The placeholders of dead-letter and audit subjects: names no event can change."""
 SERVERS_OWN = ("$JS", "$SYS")
 """First tokens that are answered by the server; others with a $ belong to streams, such as key-value buckets."""
 SCHEMES = ("nats", "tls", "ws", "wss")
@@ -43,7 +41,7 @@ def check_target_subject(template: Template) -> None:
 
 def check_fixed_subject(template: Template) -> None:
     """A dead-letter subject; raises ConfigProblem."""
-    check_subject(template, FIXED)
+    check_subject(template, ROUTE_NAMES)
 
 
 def check_server(url: str) -> None:

@@ -18,8 +18,7 @@ from ..lent import Context
 from ..plugin import Audit, Codec, Component, Filter, NoSettings, Transform
 from ..problems import Code, Problem
 from ..registry import BUILTIN, Registry
-from ..subjects import safe_token
-from ..templates import Template
+from ..templates import fixed_text
 from .offline import offline_contexts
 from .pruning import Fault, all_faults
 from .route import (
@@ -118,7 +117,7 @@ class _RouteCompiler:
             steps=tuple(steps),
             targets=tuple(targets),
             audits=tuple(audits),
-            dead_letter=constant_subject(route.dead_letter.subject, origin),
+            dead_letter=fixed_text(route.dead_letter.subject, origin.gateway, origin.route, origin.stream),
             max_hops=self.config.max_hops,
             config_digest=self.config.digest,
             plugins=self.plugins,
@@ -194,6 +193,13 @@ class _RouteCompiler:
     def _audits(self) -> list[CompiledAudit]:
         audits = []
         for index, step in enumerate(self.route.audits):
+            if any(
+                step.component == other.component and step.config == other.config for other in self.route.audits[:index]
+            ):
+                # Two chains of one writer in one place could not be told from a forged one.
+                text = "the same audit stands here twice"
+                self._note(step, Code.COMPONENT, (), text, "one is enough; give the other one another place")
+                continue
             component = self._component("audit", step)
             if isinstance(component, Audit):
                 record = component.record
@@ -306,9 +312,3 @@ def _owned(names: tuple[str, ...]) -> re.Pattern[bytes] | None:
         return None
     known = (re.escape(name.lower().encode()) + (b".*" if name.endswith("-") else b"") for name in names)
     return re.compile(b"|".join(known), re.DOTALL)
-
-
-def constant_subject(template: Template, origin: Origin) -> str:
-    """A dead-letter or audit subject: its placeholders are of the route, so it is known before any event."""
-    values = {"$gateway": origin.gateway, "$route": origin.route, "$stream": origin.stream}
-    return "".join(part if isinstance(part, str) else safe_token(values[part.path.text]) for part in template.parts)

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ..errors import DecodeError, EventError, Retry
+from ..errors import DecodeError, EventError, Retry, RouteFault
 from ..event import Drop, Event, Outcome
 from .route import CompiledRoute, Step
 
@@ -222,6 +222,8 @@ def said(error: BaseException) -> str:
     """
     if isinstance(error, EventError):
         return one_line(f"{type(error).__name__}: {error.message}")
+    if isinstance(error, RouteFault):
+        return one_line(f"{error.text}; {error.hint}" if error.hint else error.text)
     if isinstance(error, OSError):
         return one_line(f"{type(error).__name__}: {error}")
     return where(error)

@@ -57,6 +57,9 @@ class Auditor:
         self._limit = float(route.config.timeout)
         self._queue: list[tuple[Entry | None, AuditRecord]] = []
         self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        """Set while every record is told, or given up."""
+        self._idle.set()
         self._task: asyncio.Task[None] | None = None
         self._workers = workers
 
@@ -76,9 +79,22 @@ class Auditor:
         else:
             for audit in self._route.audits:
                 self._stats.audit_records[audit.label, "failed"] += 1
+        self._idle.clear()
         self._wake.set()
         if not self._required:
             self._audited(entry)
+
+    async def told(self, seconds: float) -> None:
+        """Wait so long, at most, until best-effort records are told; those of required ones hold their events."""
+        if self._required or self._task is None:
+            return
+        try:
+            await asyncio.wait_for(self._idle.wait(), max(seconds, 0.01))
+        except TimeoutError:
+            log.warning(
+                "records of settled events are lost: the audit does not take them",
+                extra={"event": "audit.lost", "route": self._route.name, "waiting": len(self._queue)},
+            )
 
     def forget(self) -> None:
         """The events in flight were given away; their records will be made again."""
@@ -105,6 +121,7 @@ class Auditor:
                 for entry, _ in batch:
                     if entry is not None:
                         self._audited(entry)
+            self._idle.set()
 
     async def _tell(self, audit: CompiledAudit, records: Sequence[AuditRecord]) -> None:
         """Tell one sink, until it has them when they are required."""

@@ -64,7 +64,7 @@ class Journey:
         self._tasks: set[asyncio.Task[None]] = set()
         self._ids = MessageIds(route, "")
         self._runner = StepRunner(faults, float(route.config.timeout), workers)
-        self._auditor = Auditor(route, stats, faults, clock, instance, self._audited, workers)
+        self.auditor = Auditor(route, stats, faults, clock, instance, self._audited, workers)
         self.sender = Sender(route, publisher, stats, window, clock, self)
         self._settler = Settler(route, source, stats, window, clock, left, verify)
         self._settle = self._settler.settle
@@ -75,14 +75,14 @@ class Journey:
         """The source is open: its stream's creation time goes into every id."""
         self._ids = MessageIds(self.route, created)
         self.ack_wait = ack_wait
-        self._auditor.start(created)
+        self.auditor.start(created)
         for entry in self._settler.unsettled():
             self._audited(entry)
 
     def forget(self) -> None:
         """The server has given everything in flight away."""
         self.sender.forget()
-        self._auditor.forget()
+        self.auditor.forget()
         self._settler.forget()
         for task in self._tasks:
             task.cancel()
@@ -91,7 +91,7 @@ class Journey:
         """Let go of everything; nothing is settled by this."""
         for task in self._tasks:
             task.cancel()
-        self._auditor.close()
+        self.auditor.close()
 
     def set_fault(self, key: str, code: str, text: str) -> None:
         """The route has a fault; it is down until that is cleared."""
@@ -320,7 +320,7 @@ class Journey:
         """Its fate is stored: audit it if asked, then settle."""
         if self._audits:
             entry.phase = Phase.AUDITING
-            self._auditor.add(entry)
+            self.auditor.add(entry)
         else:
             self._settle(entry)
 

@@ -130,6 +130,10 @@ class Lane:
             for entry in [entry for entry in self.window.entries.values() if self._sender.holds(entry)]:
                 self._journey.hand_back(entry, 0.0)
 
+    async def audits_told(self, seconds: float) -> None:
+        """Wait until the audits know of every event that is settled."""
+        await self._journey.auditor.told(min(seconds, float(self.route.config.timeout)))
+
     def end_drain(self) -> tuple[int, int]:
         """Give back what is still in flight; returns how many that were, and how many parked."""
         left = list(self.window.entries.values())

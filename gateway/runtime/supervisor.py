@@ -101,6 +101,7 @@ class Supervisor:
                 await asyncio.wait_for(lane.empty.wait(), remaining)
         except TimeoutError:
             pass
+        await lane.audits_told(until - asyncio.get_running_loop().time())
         returned, _ = lane.end_drain()
         self.lane.faults.stopped(RouteState.STOPPED)
         await self._publisher.close()

@@ -66,6 +66,9 @@ def _shown(default: Any) -> str:
         return "empty"
     if default is None or default is msgspec.UNSET:
         return "none"
+    if isinstance(default, msgspec.Struct):
+        fields = msgspec.structs.fields(default)
+        return "`{" + ", ".join(f"{field.encode_name}: {getattr(default, field.name)}" for field in fields) + "}`"
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
