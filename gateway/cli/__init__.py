@@ -18,6 +18,7 @@ COMMANDS = {
     "check": "Find what is wrong in configs.",
     "config": "Show the config as it counts.",
     "plugins": "Show plugins and components, or begin a plugin.",
+    "audit": "Prove audit chains whole.",
     "schema": "Print the JSON Schema of configs, for editors.",
 }
 """Each command and its first line of help; the module `gateway.cli.NAME` holds it."""

@@ -1,0 +1,145 @@
+"""`gateway audit verify`: is anything missing from audit records, or changed?"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from typing import Any
+
+import click
+import msgspec
+
+from ..config import model
+from ..config.loader import examine
+from ..errors import ConfigProblem, Retry, ServerUnreachable
+from ..jetstream.oneshot import connected
+from ..observe import logs
+from ..proof import Proof, prove_file, prove_stream
+from ..values import Duration
+from .exits import CONFIG_INVALID, FINDINGS, TRY_AGAIN, UNREACHABLE
+from .options import config_option, json_option
+
+
+@click.command()
+@config_option
+@json_option
+@click.option("--server", metavar="URL", help="The NATS server, instead of what the config says.")
+@click.option("--subject", metavar="SUBJECT", help="Only what is stored under this subject; wildcards will do.")
+@click.option("--timeout", default="5s", show_default=True, metavar="TIME", help="How long a server is waited for.")
+@click.argument("target", metavar="STREAM|FILE")
+def verify(config: str, as_json: bool, server: str | None, subject: str | None, timeout: str, target: str) -> None:
+    """Prove audit chains whole.
+
+    Reads the records of a stream, or of a file with its rotated parts, and says what is missing, changed, moved or
+    added, and what retention has cut. What has a slash in it, or is there as a file, is a file; else it is a stream.
+
+    Exit codes: 0 everything is as it was written, 1 findings, or there is no such stream or file, 69 no server answers
+    within --timeout, 75 the connection was closed for good, 78 the config cannot be used.
+    """
+    patience = _duration(timeout)
+    try:
+        if os.sep in target or os.path.exists(target):
+            proof = prove_file(target)
+        else:
+            proof = _stream(config, server, target, subject, patience)
+    except OSError as error:
+        click.echo(f"{target}: {error.strerror or error}", err=True)
+        sys.exit(FINDINGS)
+    click.echo(json.dumps(_document(target, proof), indent=2) if as_json else "\n".join(_lines(proof)))
+    if not proof.report.good:
+        sys.exit(FINDINGS)
+
+
+def _stream(config: str, server: str | None, stream: str, subject: str | None, patience: float) -> Proof:
+    """Connect and verify; what goes wrong with the server ends the command with its code."""
+    settings = model.Nats(servers=[server]) if server else _settings(config)
+    logs.setup("critical", "text")
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    try:
+        return asyncio.run(_prove(settings, stream, subject, patience))
+    except ServerUnreachable as error:
+        click.echo(str(error), err=True)
+        sys.exit(UNREACHABLE)
+    except _Gone as error:
+        click.echo(str(error), err=True)
+        sys.exit(TRY_AGAIN)
+    except Retry as error:
+        click.echo(error.message, err=True)
+        sys.exit(UNREACHABLE if error.code in ("disconnected", "unavailable") else FINDINGS)
+
+
+class _Gone(Exception):
+    """The server closed the connection for good."""
+
+
+async def _prove(settings: model.Nats, stream: str, subject: str | None, patience: float) -> Proof:
+    async with connected(settings, "audit verify", patience) as link:
+        try:
+            return await prove_stream(link, stream, subject)
+        except Retry as error:
+            if link.connection.generation > 1 or link.connection.wire.is_closed:
+                raise _Gone(error.message) from error
+            raise
+
+
+def _settings(config: str) -> model.Nats:
+    loaded = examine(config)
+    if loaded.config is None:
+        for problem in loaded.problems:
+            click.echo(problem, err=True)
+        click.echo("  hint: --server URL does without a config", err=True)
+        sys.exit(CONFIG_INVALID)
+    return loaded.config.nats
+
+
+def _duration(text: str) -> float:
+    try:
+        return float(Duration.parse(text))
+    except ConfigProblem as problem:
+        raise click.BadParameter(f"{problem.text}; {problem.hint}", param_hint="--timeout") from problem
+
+
+def _document(target: str, proof: Proof) -> dict[str, Any]:
+    report = proof.report
+    return {
+        "target": target,
+        "ok": report.good,
+        "records": report.records,
+        "cut": proof.cut,
+        "chains": [
+            {**msgspec.to_builtins(chain), "first_place": str(chain.first_place), "last_place": str(chain.last_place)}
+            for chain in report.chains
+        ],
+        "findings": [{**msgspec.to_builtins(finding), "place": str(finding.place)} for finding in report.findings],
+        "counts": {str(code): count for code, count in sorted(report.counts.items())},
+        "notes": report.notes,
+    }
+
+
+def _lines(proof: Proof) -> list[str]:
+    report = proof.report
+    lines = [f"{proof.what}: {_count(report.records, 'record')} in {_count(len(report.chains), 'chain')}"]
+    if proof.cut:
+        lines.append(f"cut: {proof.cut}")
+    for chain in report.chains:
+        state = "ok  " if chain.sound else "BAD "
+        cut = f"{_count(chain.cut, 'record')} cut by retention, " if chain.cut else ""
+        lines.append(
+            f"{state} {chain.chain}  route {chain.route}, instance {chain.instance}: {cut}"
+            f"records {chain.first} to {chain.last}, {chain.first_place} to {chain.last_place}, {chain.ending}"
+            + (f", follows {chain.follows}" if chain.follows else "")
+        )
+    lines += [f"note: {note}" for note in report.notes]
+    lines += [str(finding) for finding in report.findings]
+    found = sum(report.counts.values())
+    if found > len(report.findings):
+        lines.append(f"... and {found - len(report.findings)} more")
+    lines.append("good: nothing inside is missing or changed" if report.good else _count(found, "finding"))
+    return lines
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,263 @@
+"""`gateway audit verify` as users run it: on streams and files a gateway wrote, whole and tampered with."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nats.aio.client import Client
+
+from gateway.audit_files import AuditFiles
+from gateway.jetstream.server import EmbeddedServer, free_port
+from tests.conftest import StartGateway
+from tests.support.arrivals import settled
+from tests.support.chains import chain, limit_stream, recorded, stored_chain
+from tests.support.eventually import eventually
+from tests.support.process import ROOT
+from tests.support.small_routes import publish, route
+from tests.support.streams import api, count, make_stream, read_stream
+
+AUDITS = [{"stream": {"subject": "audit.{$route}", "stream": "AUDIT"}}]
+SOURCE = {"stream": "IN", "subjects": ["in.one"], "ack-wait": "1s"}
+
+
+class Verified:
+    """What one run of the command said."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+async def verify(*args: str, env: dict[str, str] | None = None) -> Verified:
+    """Run `gateway audit verify`."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", "audit", "verify", *args),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode is not None
+    return Verified(process.returncode, out.decode(), err.decode())
+
+
+@pytest.fixture
+async def streams(nc: Client) -> None:
+    for name in ("IN", "OUT", "DLQ", "AUDIT"):
+        await make_stream(nc, name, [f"{name.lower()}.>"])
+
+
+async def fill(nc: Client, stream: str, *stored: list[bytes], subject: str = "audit.r") -> None:
+    """Store records as a writer would."""
+    js = nc.jetstream()
+    for records in stored:
+        for data in records:
+            await js.publish(subject, data, stream=stream)
+
+
+@pytest.mark.usefixtures("streams")
+async def test_kill_9_at_any_moment_leaves_a_chain_that_verifies(
+    nc: Client, gateway_process: StartGateway, nats_server: EmbeddedServer, tmp_path: Path
+) -> None:
+    """Accounted from the streams alone: whatever the source has settled has its record, in one line of chains."""
+    state = tmp_path / "state"
+    state.mkdir()
+    gateway = await gateway_process(
+        {"routes": [route("one", "in.one", "out.one", audits=AUDITS, source=SOURCE)]},
+        env={"STATE_DIRECTORY": str(state)},
+    )
+    events = 0
+    for _ in range(4):
+        await publish(nc, "in.one", 1500)
+        events += 1500
+        before = await count(nc, "AUDIT")
+        await eventually(lambda before=before: _over(nc, before + 50), interval=0.001)
+        gateway.kill9()
+        report = await stored_chain(nc)
+        assert report.good, report.findings
+        info = await api(nc, "CONSUMER.INFO.IN.gateway-one")
+        have = {record["sequence"] for record in await recorded(nc)}
+        assert set(range(1, info["ack_floor"]["stream_seq"] + 1)) <= have, "an event is settled without its record"
+        await gateway.start()
+    await settled(nc, "one")
+    gateway.term()
+    assert await gateway.wait() == 0
+    assert {record["sequence"] for record in await recorded(nc)} == set(range(1, events + 1))
+    found = await verify("AUDIT", "-c", str(gateway.config), "--json")
+    assert found.code == 0, found.out + found.err
+    chains = found.document["chains"]
+    assert [one["ending"] for one in chains] == ["crashed"] * 4 + ["closed"]
+    assert [one["follows"] for one in chains] == ["", *(one["chain"] for one in chains[:-1])]
+
+
+async def _over(nc: Client, records: int) -> bool:
+    return await count(nc, "AUDIT") > records
+
+
+@pytest.mark.usefixtures("streams")
+async def test_a_good_stream_is_told_in_words(nc: Client, nats_server: EmbeddedServer) -> None:
+    made, stored = chain(10)
+    await fill(nc, "AUDIT", stored)
+    found = await verify("AUDIT", "--server", nats_server.url)
+    assert found.code == 0
+    first, summary, last = found.out.splitlines()
+    assert first == "stream AUDIT, sequences 1 to 12: 12 records in 1 chain"
+    assert summary == f"ok   {made.id}  route r, instance host-1: records 0 to 11, AUDIT:1 to AUDIT:12, closed"
+    assert last == "good: nothing inside is missing or changed"
+
+
+@pytest.mark.usefixtures("streams")
+async def test_a_deleted_message_is_found_with_its_place(nc: Client, nats_server: EmbeddedServer) -> None:
+    await fill(nc, "AUDIT", chain(10)[1])
+    await api(nc, "STREAM.MSG.DELETE.AUDIT", {"seq": 5})
+    found = await verify("AUDIT", "--server", nats_server.url)
+    assert found.code == 1
+    assert "AUDIT:6: record 4 is missing before record 5 (missing)" in found.out
+    assert "1 messages are gone from between, the first at 5" in found.out
+
+
+@pytest.mark.usefixtures("streams")
+@pytest.mark.parametrize("how", ["changed", "moved", "repeated", "foreign"])
+async def test_what_is_stored_again_otherwise_is_found(nc: Client, nats_server: EmbeddedServer, how: str) -> None:
+    _, stored = chain(6)
+    tampered = {
+        "changed": [*stored[:3], stored[3].replace(b"published", b"dropped"), *stored[4:]],
+        "moved": [*stored[:3], stored[4], stored[3], *stored[5:]],
+        "repeated": [*stored, stored[3]],
+        "foreign": [*stored[:3], b"hello", *stored[3:]],
+    }[how]
+    await fill(nc, "AUDIT", tampered)
+    found = await verify("AUDIT", "--server", nats_server.url, "--json")
+    assert found.code == 1
+    expected = {"changed": "changed", "moved": "out-of-order", "repeated": "duplicate", "foreign": "foreign"}[how]
+    assert found.document["counts"] == {expected: 1}
+    assert not found.document["ok"]
+
+
+@pytest.mark.usefixtures("streams")
+@pytest.mark.parametrize("how", ["purge", "limit"])
+async def test_what_retention_removed_is_cut_and_no_finding(nc: Client, nats_server: EmbeddedServer, how: str) -> None:
+    first, stored = chain(20)
+    await fill(nc, "AUDIT", stored, chain(20, first.last)[1])
+    if how == "purge":
+        await api(nc, "STREAM.PURGE.AUDIT", {"seq": 11})
+    else:
+        await limit_stream(nc, "AUDIT", max_msgs=34)
+    found = await verify("AUDIT", "--server", nats_server.url, "--json")
+    assert found.code == 0, found.out
+    assert found.document["cut"] == "retention or a purge has removed what was before sequence 11"
+    assert [one["cut"] for one in found.document["chains"]] == [10, 0]
+
+
+@pytest.mark.usefixtures("streams")
+async def test_a_front_that_was_purged_by_subject_is_no_retention(nc: Client, nats_server: EmbeddedServer) -> None:
+    """A limit per subject would be; this stream has none."""
+    await fill(nc, "AUDIT", chain(5)[1], subject="audit.other")
+    await fill(nc, "AUDIT", chain(5)[1])
+    await api(nc, "STREAM.PURGE.AUDIT", {"filter": "audit.r", "seq": 10})
+    found = await verify("AUDIT", "--server", nats_server.url, "--subject", "audit.r", "--json")
+    assert found.document["counts"] == {"missing": 1}
+    await limit_stream(nc, "AUDIT", max_msgs_per_subject=1000)
+    found = await verify("AUDIT", "--server", nats_server.url, "--subject", "audit.r")
+    assert found.code == 0
+
+
+@pytest.mark.usefixtures("streams")
+async def test_only_one_subject_is_read_when_asked(nc: Client, nats_server: EmbeddedServer) -> None:
+    await nc.jetstream().publish("audit.noise", b"no record")
+    await fill(nc, "AUDIT", chain(5)[1])
+    assert (await verify("AUDIT", "--server", nats_server.url)).code == 1
+    found = await verify("AUDIT", "--server", nats_server.url, "--subject", "audit.r")
+    assert found.code == 0
+    assert found.out.startswith("stream AUDIT under audit.r, sequences 1 to 8: 7 records in 1 chain\n")
+
+
+@pytest.mark.usefixtures("streams")
+async def test_a_long_stream_is_read_whole(nc: Client, nats_server: EmbeddedServer) -> None:
+    """Over many pull requests, some of which end early over their bytes."""
+    _, stored = chain(12_000)
+    js = nc.jetstream()
+    for start in range(0, len(stored), 1000):
+        await asyncio.gather(*(js.publish("audit.r", data) for data in stored[start : start + 1000]))
+    in_order = [message.data for message in await read_stream(nc, "AUDIT")]
+    assert in_order == stored
+    found = await verify("AUDIT", "--server", nats_server.url, "--json")
+    assert found.code == 0
+    assert found.document["records"] == 12_002
+
+
+async def test_a_stream_that_is_not_there_is_a_finding(nats_server: EmbeddedServer) -> None:
+    found = await verify("NOWHERE", "--server", nats_server.url)
+    assert (found.code, found.out) == (1, "")
+    assert "stream NOWHERE: stream not found" in found.err
+
+
+@pytest.mark.usefixtures("streams")
+async def test_an_empty_stream_is_good(nats_server: EmbeddedServer) -> None:
+    found = await verify("AUDIT", "--server", nats_server.url)
+    assert found.code == 0
+    assert "0 records in 0 chains" in found.out
+
+
+async def test_a_server_that_is_away_is_69_after_the_timeout() -> None:
+    found = await verify("AUDIT", "--server", f"nats://127.0.0.1:{free_port()}", "--timeout", "200ms")
+    assert found.code == 69
+    assert "no NATS server answers" in found.err
+    assert "Traceback" not in found.err
+
+
+@pytest.mark.parametrize("args", [("AUDIT", "--timeout", "soon"), (), ("AUDIT", "--what")])
+async def test_wrong_usage_is_2(args: tuple[str, ...]) -> None:
+    assert (await verify(*args)).code == 2
+
+
+async def test_a_config_that_is_not_there_is_78(tmp_path: Path) -> None:
+    found = await verify("AUDIT", "-c", str(tmp_path / "none.yaml"))
+    assert found.code == 78
+    assert "--server URL" in found.err
+
+
+async def test_a_file_needs_no_server(tmp_path: Path) -> None:
+    file = tmp_path / "audit.jsonl"
+    _, stored = chain(5)
+    file.write_bytes(b"".join(data + b"\n" for data in stored))
+    found = await verify(str(file))
+    assert found.code == 0
+    assert found.out.startswith(f"file {file}: 7 records in 1 chain\n")
+    file.write_bytes(b"".join(data + b"\n" for data in stored[:3] + stored[4:]))
+    found = await verify(str(file))
+    assert found.code == 1
+    assert f"{file}:4: record 3 is missing before record 4 (missing)" in found.out
+    assert (await verify(str(tmp_path / "none.jsonl"))).code == 1
+
+
+@pytest.mark.usefixtures("streams")
+async def test_a_required_file_audit_survives_kill_9(nc: Client, gateway_process: StartGateway, tmp_path: Path) -> None:
+    audits = [{"file": {"path": str(tmp_path / "{$route}.jsonl"), "rotate": {"size": "100KiB", "keep": 1000}}}]
+    gateway = await gateway_process({"routes": [route("one", "in.one", "out.one", audits=audits, source=SOURCE)]})
+    file = tmp_path / "one.jsonl"
+    for number in range(3):
+        await publish(nc, "in.one", 800)
+        await eventually(lambda number=number: _settled(nc, number * 800 + 100), interval=0.002)
+        gateway.kill9()
+        await gateway.start()
+    await settled(nc, "one")
+    gateway.term()
+    assert await gateway.wait() == 0
+    found = await verify(str(file), "--json")
+    assert found.code == 0, found.out
+    have = {json.loads(line)["sequence"] for _, line in AuditFiles(str(file)).lines() if b'"outcome"' in line}
+    assert have == set(range(1, 2401))
+
+
+async def _settled(nc: Client, events: int) -> bool:
+    info = await api(nc, "CONSUMER.INFO.IN.gateway-one")
+    return int(info["ack_floor"]["stream_seq"]) > events
