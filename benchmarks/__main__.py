@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--quick] [PART]`: throughput, latency, steps, calls or pattern; see README.md."""
+"""`python -m benchmarks [--quick] [PART]`: throughput, latency, audit, steps, calls or pattern; see README.md."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 import uvloop
 
-from . import calls, latency, pattern, process, steps, throughput
+from . import audit, calls, latency, pattern, process, steps, throughput
 from .bed import Bed
 
-PARTS = ("throughput", "latency", "steps", "calls", "pattern")
+PARTS = ("throughput", "latency", "audit", "steps", "calls", "pattern")
 
 
 def main() -> None:
@@ -57,6 +57,9 @@ def _run(part: str, options: argparse.Namespace) -> tuple[str, Any]:
     if part == "latency":
         found = uvloop.run(_latency(2.0 if options.quick else 15.0))
         return latency.report(found), latency.plain(found)
+    if part == "audit":
+        audited = uvloop.run(_audit(options))
+        return audit.report(audited), audit.plain(audited)
     if part == "steps":
         costs = steps.measure(500 if options.quick else 5000)
         return steps.report(costs), steps.plain(costs)
@@ -71,6 +74,12 @@ async def _throughput(options: argparse.Namespace) -> list[throughput.Run]:
     with tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder:
         async with Bed(Path(folder)) as bed:
             return await throughput.measure(bed, options.events, options.reps, half=options.half)
+
+
+async def _audit(options: argparse.Namespace) -> list[throughput.Run]:
+    with tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder:
+        async with Bed(Path(folder)) as bed:
+            return await audit.measure(bed, options.events, options.reps)
 
 
 async def _latency(seconds: float) -> list[latency.Latency]:

@@ -20,6 +20,7 @@ from gateway.jetstream.server import EmbeddedServer
 from . import work
 
 OUT = "OUT"
+AUDIT = "AUDIT"
 _POLL = 0.02
 _STALLED = 60.0
 """Seconds without progress after which a lane is given up."""
@@ -87,6 +88,7 @@ class Bed:
     async def source(self, stream: str, last: int | None = None) -> Source:
         """An empty OUT and a new durable on `stream`: on pause at the `last` so many events, or open to new ones."""
         await self._stream(OUT, "out.>", again=True)
+        await self._stream(AUDIT, "audit.>", again=True)
         self._durables += 1
         found = Source(stream, f"{stream.lower()}.>", f"bench-{self._durables}")
         config: dict[str, Any] = {

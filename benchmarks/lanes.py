@@ -9,7 +9,9 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from gateway.jetstream.server import free_port, tied_to_us
 
@@ -25,7 +27,7 @@ _PATIENCE = 20.0
 class Lane:
     """A lane's process: `async with Lane(...)` comes back when it waits for events, and ends it afterwards."""
 
-    def __init__(self, name: str, url: str, source: Source, folder: Path) -> None:
+    def __init__(self, name: str, url: str, source: Source, folder: Path, audits: Sequence[Any] = ()) -> None:
         self._log = folder / f"{source.durable}.log"
         self._http = ""
         if name == "gateway":
@@ -33,7 +35,8 @@ class Lane:
             self._http = f"http://{listen}/readyz"
             file = folder / f"{source.durable}.yaml"
             # JSON is YAML.
-            file.write_text(json.dumps(work.config(url, listen, source.stream, source.subject, source.durable)))
+            config = work.config(url, listen, source.stream, source.subject, source.durable, audits)
+            file.write_text(json.dumps(config))
             self._arguments = ["gateway", "run", "-c", str(file)]
         else:
             self._arguments = ["benchmarks.loops", name, url, source.stream, source.durable]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
@@ -55,7 +56,7 @@ async def measure(bed: Bed, events: int, reps: int, *, half: bool) -> list[Run]:
         for rep in range(reps):
             for lane in LANES:
                 count = max(2, round(events * SHARE[lane]) // 2 * 2)
-                run = await _calm(bed, lane, size, count, count // 2 if half else count)
+                run = await calm(bed, lane, size, count, count // 2 if half else count)
                 print(f"{size:5} B  {lane:9} {run.rate:10,.0f} events/s", file=sys.stderr)
                 runs.append(run)
                 if rep == 0:
@@ -63,19 +64,19 @@ async def measure(bed: Bed, events: int, reps: int, *, half: bool) -> list[Run]:
     return runs
 
 
-async def _calm(bed: Bed, lane: str, size: int, count: int, stored: int) -> Run:
+async def calm(bed: Bed, lane: str, size: int, count: int, stored: int, audits: Sequence[Any] = ()) -> Run:
     """One run during which the machine did little else; after `TRIES`, the one with the least beside it."""
     runs: list[Run] = []
     while len(runs) < TRIES:
         source = await bed.source(f"ORDERS_{size}", last=count)
-        runs.append(await _once(bed, lane, size, source, count, stored))
+        runs.append(await _once(bed, lane, size, source, count, stored, audits))
         if runs[-1].others < NOISE:
             break
     return min(runs, key=lambda run: run.others)
 
 
-async def _once(bed: Bed, name: str, size: int, source: Source, count: int, stored: int) -> Run:
-    async with Lane(name, bed.server.url, source, bed.folder) as lane:
+async def _once(bed: Bed, name: str, size: int, source: Source, count: int, stored: int, audits: Sequence[Any]) -> Run:
+    async with Lane(name, bed.server.url, source, bed.folder, audits) as lane:
         await bed.release(source)
         started, before = time.perf_counter(), _used(lane.pid, bed.server.pid)
         ended = await bed.settled(source, stored)

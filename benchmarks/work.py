@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -38,7 +39,9 @@ def by_hand(data: bytes) -> bytes | None:
     return _encode(body)
 
 
-def config(url: str, listen: str, stream: str, subject: str, durable: str) -> dict[str, Any]:
+def config(
+    url: str, listen: str, stream: str, subject: str, durable: str, audits: Sequence[Any] = ()
+) -> dict[str, Any]:
     """The same work as a gateway's config."""
     return {
         "name": "bench",
@@ -55,6 +58,7 @@ def config(url: str, listen: str, stream: str, subject: str, durable: str) -> di
                     {"rename": {"detail.data.orderId": "detail.metadata.order-id"}},
                 ],
                 "targets": [{"subject": OUT_SUBJECT}],
+                "audits": list(audits),
             }
         ],
     }
