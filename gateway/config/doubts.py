@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from ..problems import Code, Problem, Severity, did_you_mean
-from ..registry import BUILTIN, Registry, Status
+from ..registry import BUILTIN, PluginHealth, Registry, Status
 from ..templates import Template
 from . import model
 from .look import find_exact, shown, text_of
@@ -91,7 +91,11 @@ def doubt_plugin_names(root: MappingNode, plugins: model.Plugins, registry: Regi
 def doubt_plugins(root: MappingNode, registry: Registry, problems: Sequence[Problem]) -> Found:
     """Installed plugins that did not load, unless `problems` say so already of a step that needs them."""
     place = root.key("plugins") or root
-    broken = {health.name: health for health in registry.health if health.status in (Status.FAILED, Status.CLASH)}
+    broken: dict[str, PluginHealth] = {}
+    for health in registry.health:
+        if health.status in (Status.FAILED, Status.CLASH):
+            # Of a clash the first, which is the one that steps are told of.
+            broken.setdefault(health.name, health)
     for health in broken.values():
         if any(health.sentence in problem.text for problem in problems):
             continue

@@ -165,7 +165,7 @@ async def test_only_the_routes_that_need_one_stay_down_until_it_is_mended(
     _, page = await gateway.get("/metrics")
     for name in NEEDY:
         assert (states[name]["state"], states[name]["code"]) == ("down", "plugin-missing")
-        who = f"the plugin {name} (evil-{'twin-a' if name == TWICE else name} 1.0), which"
+        who = f"the plugin {name} (evil-{'twin-a' if name == TWICE else name} 1.0) "
         assert states[name]["reason"].startswith(who)
         assert downs[name]["code"] == "plugin-missing"
         assert who in downs[name]["message"]
