@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Callable
 from typing import Any
 
@@ -243,3 +244,10 @@ def test_settings_have_the_plugin_s_own_type() -> None:
 def test_installed_entry_points_are_found_without_being_asked_for() -> None:
     assert isinstance(load_plugins(), Registry)
     assert load_plugins().health[0].name == BUILTIN
+
+
+def test_a_plugin_whose_module_is_gone_is_told_without_a_place_in_the_import_system() -> None:
+    point = importlib.metadata.EntryPoint("gone", "no_such_module_of_anybody", "gateway.plugins")
+    health = load_plugins(entry_points=[point]).status_of("gone")
+    assert health is not None
+    assert health.reason == "ModuleNotFoundError: No module named 'no_such_module_of_anybody'"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import threading
+import sys
 from typing import Any
 
 import pytest
 
 from gateway import Event, Filter
-from gateway.observe.blocking import BlockWatch
+from gateway.observe.blocking import BlockWatch, culprit
 
 
 class Proxy:
@@ -20,7 +20,9 @@ class Proxy:
         raise RuntimeError("unbound")
 
     def call(self, watch: BlockWatch) -> None:
-        watch._report(0.5)
+        found = culprit(sys._getframe())
+        assert found is not None
+        watch._report(found, 0.5)
 
 
 class Homeless(Filter, name="homeless"):
@@ -38,7 +40,6 @@ def test_a_component_without_a_context_is_named_all_the_same(caplog: pytest.LogC
     """What the watching thread raised would end it, and with it the watch over all others."""
     caplog.set_level(logging.WARNING, "gateway.plugins")
     watch = BlockWatch(lambda component: "acme")
-    watch._thread = threading.get_ident()
     Homeless(watch).accepts(None)  # type: ignore[arg-type]
     (said,) = [record.__dict__ for record in caplog.records]
     assert (said["plugin"], said["route"], said["component"]) == ("acme", "", "homeless")
