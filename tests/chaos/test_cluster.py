@@ -56,6 +56,10 @@ async def test_the_death_of_leaders_loses_and_doubles_nothing(
     assert Counter((message.subject, message.json["n"]) for message in stored) == Counter(
         (f"out.{n}", n) for n in range(EVENTS) if n % POISON_EVERY
     )
+    codes = Counter(
+        (letter.headers["Gateway-Error-Code"], letter.headers["Gateway-Error-Message"]) for letter in letters
+    )
+    assert len(letters) == len(range(0, EVENTS, POISON_EVERY)), codes
     assert Counter(int(letter.headers["X-N"]) for letter in letters) == Counter(range(0, EVENTS, POISON_EVERY))
     say(f"{EVENTS} events, routed on {', '.join(f'{s:.1f}' for s in recoveries)} s after each leader's death")
     assert max(recoveries) < 30, recoveries
