@@ -85,10 +85,29 @@ class JetStreamApi:
             return None
         return True
 
-    async def takers(self, subject: str) -> list[str] | None:
-        """The streams that take `subject`; None when nobody says."""
+    async def takers(self, subject: str, witness: str | None = None) -> list[str] | None:
+        """The streams that take `subject`; None when nobody says, or who says it does not know enough.
+
+        "None" is believed only from a server that knows of `witness`, a stream that is there: a node that has just
+        become leader may answer before it has caught up.
+        """
         try:
             reply = await self.request("STREAM.NAMES", {"subject": subject})
+            found = list(reply.get("streams") or [])
+            if not found and witness is not None and not await self._knows(witness):
+                return None
         except (ApiError, ApiUnavailable):
             return None
-        return list(reply.get("streams") or [])
+        return found
+
+    async def _knows(self, stream: str) -> bool:
+        """Whether the answerer lists a stream; raises ApiError and ApiUnavailable."""
+        seen = 0
+        while True:
+            page = await self.request("STREAM.NAMES", {"offset": seen})
+            names = page.get("streams") or []
+            if stream in names:
+                return True
+            seen += len(names)
+            if not names or seen >= int(page.get("total", 0)):
+                return False

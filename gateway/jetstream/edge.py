@@ -56,7 +56,9 @@ class JetStreamEdge:
         durable = Durable(self.api, self._config.name, self._config.digest, route.config.source, route.name)
         missing = partial(self._missing, route.config.source)
         source = JetStreamSource(self.connection, self.api, route.config, durable, inbox, missing)
-        publisher = JetStreamPublisher(self.connection, self._takers, self.api.has_stream, inbox)
+        publisher = JetStreamPublisher(
+            self.connection, partial(self._takers, witness=route.origin.stream), self.api.has_stream, inbox
+        )
 
         async def ready() -> None:
             if not self.connected:
@@ -100,15 +102,15 @@ class JetStreamEdge:
             self._stream_faults[stream.name] = fault
         return fault
 
-    async def _takers(self, subject: str) -> list[str] | None:
+    async def _takers(self, subject: str, witness: str) -> list[str] | None:
         """The streams that take a subject, None when nobody says; declared ones that are gone are made anew."""
-        found = await self.api.takers(subject)
+        found = await self.api.takers(subject, witness)
         makes = [stream for stream in taking(self._config.streams, subject) if stream.provision == "create"]
         if found != [] or not makes:
             return found
         async with self._provisioning:
             await self._provisioner.provision(makes)
-        return await self.api.takers(subject)
+        return await self.api.takers(subject, witness)
 
     async def _check(self, route: CompiledRoute) -> None:
         """What the route needs of the server, found out before the first event instead of with it."""
@@ -117,10 +119,10 @@ class JetStreamEdge:
             raise fault
         for target in route.targets:
             subject = target.subject.constant
-            if subject is not None and await self._takers(subject) == []:
+            if subject is not None and await self._takers(subject, route.origin.stream) == []:
                 hint = self._make_line(subject, target.stream or "NAME", target.stream)
                 raise RouteFault("no-stream", f"no stream takes {subject}, the target {target.name}", hint)
-        if await self._takers(route.dead_letter) == []:
+        if await self._takers(route.dead_letter, route.origin.stream) == []:
             self._warn_dead_letters(route)
 
     def _make_line(self, subject: str, name: str, wanted: str | None = None, wildcard: str = "") -> str:

@@ -291,23 +291,22 @@ class Sender:
         self._owner.spawn(lambda: self._resolve(copy.subject))
 
     async def _resolve(self, subject: str) -> None:
+        # Several targets may share a subject; those that name a stream name the same one, or one would be wrong.
+        targets = [copy.target for _, copy in self._lookups.get(subject, ()) if copy.target is not None]
+        named = next((target.stream for target in targets if target.stream), None)
         try:
             takers = await self._publisher.takers(subject)
-            # Several targets may share a subject; those that name a stream name the same one, or one would be wrong.
-            named = next(
-                (c.target.stream for _, c in self._lookups.get(subject, ()) if c.target and c.target.stream), None
-            )
-            gone = takers == [] and named is not None and await self._publisher.has_stream(named) is False
+            there = await self._publisher.has_stream(named) if takers == [] and named is not None else True
         except (OSError, TimeoutError):
-            takers, named, gone = None, None, False
-        if gone:
-            answer = Answer(AnswerKind.REFUSED, code="no-stream", text=f"there is no stream {named}", of_route=True)
-        elif takers == []:
-            answer = Answer(AnswerKind.REFUSED, code="no-stream", text=f"no stream takes {subject}")
-        elif takers is None:
+            takers, there = None, None
+        if takers is None or there is None:
             answer = Answer(AnswerKind.BUSY, code="no-responders", text=f"nobody answers for {subject}")
-        else:
+        elif takers:
             answer = Answer(AnswerKind.BUSY, code="no-leader", text=f"{takers[0]} has no leader")
+        elif there:
+            answer = Answer(AnswerKind.REFUSED, code="no-stream", text=f"no stream takes {subject}")
+        else:
+            answer = Answer(AnswerKind.REFUSED, code="no-stream", text=f"there is no stream {named}", of_route=True)
         for entry, copy in self._lookups.pop(subject, ()):
             if copy.open and self._window.holds(entry):
                 self._trouble(entry, copy, answer)

@@ -29,3 +29,15 @@ async def test_an_answer_that_is_none_counts_as_no_answer(
     gateway = await run_gateway({"routes": [route()]})
     with pytest.raises((ApiUnavailable, ApiError)):
         await gateway.app._edge.api.request("NONSENSE")
+
+
+async def test_no_stream_is_believed_only_of_a_server_that_knows_the_one_we_read(
+    nc: Client, run_gateway: RunGateway, route: Route
+) -> None:
+    """A node that has just become leader, and has not caught up, must not have events dead-lettered."""
+    gateway = await run_gateway({"routes": [route()]})
+    api = gateway.app._edge.api
+    assert await api.takers("out.x", witness="IN") == ["OUT"]
+    assert await api.takers("nobody.x", witness="IN") == []
+    assert await api.takers("nobody.x", witness="NOT_THERE") is None
+    assert await api.takers("nobody.x") == []
