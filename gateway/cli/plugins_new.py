@@ -56,11 +56,10 @@ def new(name: str, kind: str, parent: Path) -> None:
         path = folder / target
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("" if template is None else _filled(template, words), encoding="utf-8")
-    click.echo(f"made {folder}; now:\n")
-    click.echo(f"  cd {folder}")
-    click.echo("  python3 -m venv .venv && .venv/bin/pip install -e '.[test]'")
-    click.echo("  .venv/bin/pytest")
-    click.echo(f"\nThe component is in src/{module}/__init__.py; README.md says how a route uses it.")
+    click.echo(f"made {folder}; now, in the environment the gateway is installed in:\n")
+    click.echo(f"  pip install -e '{folder if folder.is_absolute() else f'./{folder}'}[test]'")
+    click.echo(f"  pytest {folder}")
+    click.echo(f"\nThe component is in {folder / 'src' / module / '__init__.py'}; README.md says how a route uses it.")
 
 
 def _check_name(name: str, kind: str) -> None:

@@ -251,6 +251,12 @@ class Journey:
         tries.failed += 1
         tries.first = tries.first or now
         self._stats.count_retry(fault.code)
+        sequence, stream = entry.delivery.sequence, self.route.origin.stream
+        self._settler.repeats.warn(
+            f"{fault.step} {fault.code}",
+            f"event {sequence} of {stream} is tried again: {fault.code} in {fault.step}: {one_line(fault.message)}",
+            {"event": "event.retried", "route": self.route.name, "code": fault.code, "sequence": sequence},
+        )
         verdict = after_event_fault(
             self.route.config.retry, tries.failed, now - tries.first, fault.after, self.ack_wait, random.random()
         )

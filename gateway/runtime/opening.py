@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from ..errors import EventError, RouteFault
+from ..errors import ConfigProblem, EventError, RouteFault
 from ..plugin import Component
 from ..routing.route import CompiledRoute, of_plugin
 from ..routing.run import one_line
@@ -103,9 +103,10 @@ class RouteComponents:
                 text = f"{component.name}: open raised {type(error).__name__}"
                 if isinstance(error, _Unended):
                     text = f"{component.name}: {error}"
-                elif isinstance(error, EventError):
+                elif isinstance(error, EventError | ConfigProblem):
                     # Raised on purpose, with words meant to be read; any other's may hold a secret.
-                    text = f"{text}: {one_line(error.message)}"
+                    words = error.message if isinstance(error, EventError) else error.text
+                    text = f"{text}: {one_line(words)}"
                 plugin = self._route.owner_of(component)
                 text = f"{text}{of_plugin(plugin)}"
                 told = {"event": "component.open-failed", "route": self._route.name, "plugin": plugin}

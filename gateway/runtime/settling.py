@@ -39,7 +39,8 @@ class Settler:
         self._left = left
         self._verify = verify
         self._remembers = route.has_memory
-        self._repeats = Repeats(log, clock.monotonic)
+        self.repeats = Repeats(log, clock.monotonic)
+        """Of warnings that would come for every event."""
         self._unsettled: list[Entry] = []
         """At their end, but it must first be seen that the stream is still the one they came from."""
 
@@ -84,7 +85,7 @@ class Settler:
         """One line a code now and then: what is in a dead letter's headers, so that nobody must look there first."""
         origin = self._route.origin
         sequence = entry.delivery.sequence
-        self._repeats.warn(
+        self.repeats.warn(
             code,
             f"event {sequence} of {origin.stream} is a dead letter: {code} in {entry.step}: {entry.reason}",
             {"event": "event.dead-lettered", "route": origin.route, "code": code, "sequence": sequence},

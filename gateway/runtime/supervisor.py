@@ -157,6 +157,9 @@ class Supervisor:
         """Everything the route needs, then the lane; raises RouteFault."""
         if self.route.fault is not None:
             raise RouteFault(*self.route.fault)
+        if not self._publisher.connected:
+            # Components may need the server to open, and would be blamed for its absence.
+            raise RouteFault("disconnected", "no connection to a server")
         await self._components.open()
         self.lane.lost.clear()
         await self._ready()

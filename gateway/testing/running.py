@@ -106,7 +106,14 @@ class RunningGateway:
             counts = {route.name: self._call(self._unsettled(route.source)) for route in self._config.routes}
             return {name: count for name, count in counts.items() if count}
 
-        self._until(lambda: not unsettled(), timeout, unsettled)
+        self._until(lambda: not unsettled(), timeout, lambda: f"unsettled {unsettled()}; {self._troubles()}")
+
+    def _troubles(self) -> dict[str, Any]:
+        """What keeps events from ending: states and reasons of routes, and retries by code."""
+        return {
+            name: (*self.route_state(name), {code: count for code, count in own.retries.items() if count})
+            for name, own in self._app.stats.routes.items()
+        }
 
     def outcomes(self, route: str | None = None) -> dict[str, int]:
         """How many events ended how, of one route or of all: published, filtered, dropped, dead_lettered."""

@@ -17,6 +17,8 @@ from gateway.event import Attributes, AuditRecord, Drop, Encoded, Event, Meta, P
 from gateway.lent import Context, GatewayInfo, KeyValueBucket, Metrics, RouteInfo
 from gateway.plugin import Audit, Codec, Component, Filter, Transform
 from gateway.registry import BASES, BUILTIN, load_plugins
+from gateway.testing import StepResult, check_plugin, make_component, make_event, run_step
+from gateway.testing.running import Message, RunningGateway
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "hooks.md"
@@ -30,20 +32,10 @@ HOOKS: dict[str, Callable[..., Any]] = {
     name: value for name, value in vars(hookspecs).items() if name.startswith("gateway_") and callable(value)
 }
 """Every hook there is."""
-INSIDE = frozenset(
-    {
-        "attributes",
-        "changed",
-        "encodable",
-        "own_headers",
-        "time_text",
-        "top",
-        "view",
-        "with_body",
-        "reader",
-        "encode_own",
-    }
-)
+INSIDE: dict[type[Any], frozenset[str]] = {
+    Event: frozenset({"attributes", "changed", "encodable", "own_headers", "time_text", "top", "view", "with_body"}),
+    Codec: frozenset({"reader", "encode_own"}),
+}
 """For the built-ins alone; no promise is made of them."""
 
 
@@ -74,7 +66,7 @@ def _parts() -> Iterator[str]:
     yield HEADER
     yield f"## Hooks\n\n{_text(hookspecs).partition(chr(10) * 2)[2]}\n"
     for name, hook in HOOKS.items():
-        yield f"### `{name}({', '.join(inspect.signature(hook).parameters)})`\n"
+        yield f"### `{name}{_signature(hook)}`\n"
         yield f"{_text(hook)}\n\nUsed by: {', '.join(users_of(name))}\n"
     yield "## What the life-cycle hooks are told\n"
     for told in (GatewayInfo, RouteInfo):
@@ -95,6 +87,12 @@ def _parts() -> Iterator[str]:
         yield f"### `{value.__name__}{_signature(value)}`\n\n{_text(value)}\n"
     for value in (Encoded, Attributes, PubAck, AuditRecord):
         yield from _fields(value)
+    yield "## The testing kit\n\nFrom `gateway.testing`, and from the fixture `run_gateway`.\n"
+    for function in (make_event, make_component, run_step, check_plugin):
+        yield f"### `{function.__name__}{_signature(function)}`\n\n{_text(function)}\n"
+    yield from _fields(StepResult)
+    for kit in (RunningGateway, Message):
+        yield from _class(kit, kit.__name__)
     yield "## Everything `gateway` exports\n"
     yield ", ".join(f"`{name}`" for name in gateway.__all__) + "\n"
 
@@ -110,7 +108,9 @@ def _class(cls: type[Any], title: str) -> Iterator[str]:
     """What stands under a class's name: text, attributes, properties, methods."""
     yield f"### `{title}`\n\n{_text(cls)}\n"
     docs = field_docs(cls)
-    own = {name: value for name, value in vars(cls).items() if not name.startswith("_") and name not in INSIDE}
+    own = {
+        name: value for name, value in vars(cls).items() if not name.startswith("_") and name not in INSIDE.get(cls, ())
+    }
     items = [f"- `{name}`: {docs[name]}" for name in docs if name in vars(cls).get("__annotations__", {})]
     items += [f"- `{name}`: {_line(value)}" for name, value in own.items() if isinstance(value, property)]
     if items:
@@ -128,8 +128,23 @@ def _fields(struct: type[Any]) -> Iterator[str]:
 
 
 def _signature(function: Any) -> str:
-    names = [str(own).partition(":")[0].partition(" =")[0] for own in inspect.signature(function).parameters.values()]
-    return f"({', '.join(name for name in names if name != 'self')})"
+    """Arguments with their types and defaults, and what comes back."""
+    signature = inspect.signature(function)
+    parts: list[str] = []
+    for name, argument in signature.parameters.items():
+        if name == "self":
+            continue
+        if argument.kind is argument.KEYWORD_ONLY and "*" not in parts:
+            parts.append("*")
+        typed = name if argument.annotation is argument.empty else f"{name}: {_name(argument.annotation)}"
+        shown = "..." if len(repr(argument.default)) > 30 else repr(argument.default)
+        parts.append(typed if argument.default is argument.empty else f"{typed} = {shown}")
+    back = signature.return_annotation
+    return f"({', '.join(parts)})" + ("" if back in (signature.empty, None, "None") else f" -> {_name(back)}")
+
+
+def _name(annotation: Any) -> str:
+    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
 
 
 def _line(what: Any) -> str:

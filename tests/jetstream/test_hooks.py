@@ -12,6 +12,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from gateway import Audit, AuditRecord, Codec, Encoded, Event, Filter, Secret, Settings, Transform
+from gateway.jetstream.server import EmbeddedServer
 from gateway.lent import GatewayInfo, RouteInfo
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, settled
@@ -220,3 +221,31 @@ async def test_a_life_cycle_hook_that_raises_is_logged_and_changes_nothing(
     assert len(told.calls) == 4
     failed = [record.__dict__ for record in caplog.records if record.__dict__.get("event") == "plugin.hook-failed"]
     assert {(record["plugin"], record["hook"]) for record in failed} == {("test", name) for name in told.hooks}
+
+
+class NeedsServer(Filter, name="needs-server"):
+    """Open a bucket before the first event."""
+
+    connected: ClassVar[list[bool]] = []
+
+    async def open(self) -> None:
+        NeedsServer.connected.append(True)
+        await self.context.publish("out.opened", b"{}")
+
+    def accepts(self, event: Event) -> bool:
+        return True
+
+
+async def test_components_open_only_once_there_is_a_server_they_may_need(
+    nats_server: EmbeddedServer, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server that is away is no fault of theirs, and not told as one."""
+    NeedsServer.connected.clear()
+    await nats_server.stop()
+    gateway = await run_gateway({"routes": [route(filters=["needs-server"])]}, NeedsServer, wait=False)
+    stats = await gateway.down("disconnected")
+    assert (NeedsServer.connected, stats.reason) == ([], "no connection to a server")
+    await nats_server.start()
+    await gateway.up()
+    assert NeedsServer.connected == [True]
+    assert not [record for record in caplog.records if record.__dict__.get("event") == "component.open-failed"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -175,3 +176,24 @@ async def test_events_that_wait_for_their_next_try_do_not_hold_up_the_others(
     await eventually(lambda: gateway.stats().retries["retry"] == 10)
     assert await in_flight(nc) == 10, "given back, not settled"
     assert (await consumer_state(nc, "IN", "gateway-r"))["num_pending"] == 0
+
+
+async def test_a_retry_is_told_in_the_log_with_step_and_reason_once_a_while(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A service that is away must not first be seen when its events are dead letters."""
+    caplog.set_level(logging.WARNING, "gateway.route")
+
+    class Away(Filter, name="away"):
+        """Ask somebody who is not there."""
+
+        def accepts(self, event: Event) -> bool:
+            raise Retry("the risk service is away", code="risk-away")
+
+    gateway = await run_gateway({"routes": [route(filters=["away"], retry={"attempts": 4})]}, Away)
+    await js.publish("in.a", b"{}")
+    await eventually(lambda: gateway.stats().outcomes["dead_lettered"] == 1)
+    told = [record for record in caplog.records if record.__dict__.get("event") == "event.retried"]
+    assert [record.getMessage() for record in told] == [
+        "event 1 of IN is tried again: risk-away in filter-0-away: the risk service is away"
+    ]

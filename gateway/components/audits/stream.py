@@ -208,11 +208,17 @@ class StreamAudit(Audit, name="stream"):
             self._doubtful = [self._chain.late(sorted(late))]
             await self._send()
 
+    @property
+    def _wildcard(self) -> str:
+        """What takes the records of every route: a stream for one of them would leave the others without."""
+        parts = self.config.subject.parts
+        return "".join(part if isinstance(part, str) else "*" for part in parts)
+
     def _fault(self, error: Retry | Reject) -> RouteFault:
         """Why the route is held, and what to do."""
         name = self.config.stream or "AUDIT"
         hints = {
-            "no-stream": f"make one: nats stream add {name} --subjects '{self._subject}' --defaults",
+            "no-stream": f"make one: nats stream add {name} --subjects '{self._wildcard}' --defaults",
             "stream-full": "raise its limits, or let it discard old messages",
             "no-permission": f"allow this user to publish to {self._subject}",
             "wrong-stream": f"correct stream: in the audit, or have {name} take {self._subject}",
