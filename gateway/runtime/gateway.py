@@ -68,6 +68,8 @@ class Gateway:
         self._life = life
         self.stats = stats
         self.supervisors: dict[str, Supervisor] = {}
+        self._waiting: dict[str, RouteComponents] = {}
+        """What routes will use whose predecessors still drain."""
         self._sweeper: asyncio.Task[None] | None = None
         self._poller: asyncio.Task[None] | None = None
         self.swept_at = 0.0
@@ -115,14 +117,14 @@ class Gateway:
         fresh = [name for name in wanted if name not in self.supervisors]
         until = asyncio.get_running_loop().time() + drain
         # Before their predecessors leave, so that what both share is not closed in between.
-        joined = {name: self._openings.join(wanted[name]) for name in (*changed, *fresh)}
+        joined = self._waiting = {name: self._openings.join(wanted[name]) for name in (*changed, *fresh)}
         await asyncio.gather(*(self._stop_route(name, until, succeeded=name in wanted) for name in (*gone, *changed)))
         for name in gone:
             del self.stats.routes[name]
         for name in [name for name, stats in self.stats.routes.items() if stats.state is RouteState.DISABLED]:
             del self.stats.routes[name]
         for name in (*changed, *fresh):
-            self._start_route(wanted[name], joined[name])
+            self._start_route(wanted[name], joined.pop(name))
         for name in disabled:
             self._show_disabled(name)
         return {"stopped": gone, "replaced": changed, "started": fresh}
@@ -132,6 +134,8 @@ class Gateway:
         started = asyncio.get_running_loop().time()
         until = started + seconds
         results = await asyncio.gather(*(s.drain(until) for s in self.supervisors.values()))
+        for components in self._waiting.values():  # a reload was cut short
+            await components.close()
         for task in (self._sweeper, self._poller):
             if task is not None:
                 task.cancel()

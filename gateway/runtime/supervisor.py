@@ -61,6 +61,7 @@ class Supervisor:
         self._life = life
         self._told = False
         self._task: asyncio.Task[None] | None = None
+        self._drain: asyncio.Task[tuple[int, int]] | None = None
         self.settled = asyncio.Event()
         """Set once the route is up, or down with a reason other than that there is no connection yet."""
 
@@ -85,8 +86,14 @@ class Supervisor:
 
         With a successor (`succeeded`), what targets cannot take now is given back at once.
 
-        Returns how many events were in flight and how many of them were given back.
+        Returns how many events were in flight and how many of them were given back. Whoever comes while it drains
+        waits for the same end, also when the first one was cancelled: a gateway may end during a reload.
         """
+        if self._drain is None:
+            self._drain = asyncio.get_running_loop().create_task(self._end(until, succeeded=succeeded))
+        return await asyncio.shield(self._drain)
+
+    async def _end(self, until: float, *, succeeded: bool) -> tuple[int, int]:
         lane = self.lane
         self.settled.set()  # Whoever waits for the start of a route that ends instead has waited long enough.
         self.lane.faults.stopped(RouteState.DRAINING)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
 from typing import Any, ClassVar
 
@@ -59,6 +61,25 @@ class Threaded(Pool, name="threaded"):
 
     def accepts(self, event: Event) -> bool:
         Threaded.threads.append(threading.current_thread().name)
+        return True
+
+
+class SlowToClose(Filter, name="slow-to-close"):
+    """Ends when somebody lets it."""
+
+    gate: ClassVar[asyncio.Event]
+    closes: ClassVar[int]
+    closed: ClassVar[int]
+
+    def prepare(self) -> None:
+        SlowToClose.gate, SlowToClose.closes, SlowToClose.closed = asyncio.Event(), 0, 0
+
+    async def close(self) -> None:
+        SlowToClose.closes += 1
+        await SlowToClose.gate.wait()
+        SlowToClose.closed += 1
+
+    def accepts(self, event: Event) -> bool:
         return True
 
 
@@ -125,3 +146,26 @@ async def test_all_calls_of_a_shared_blocking_component_are_made_by_its_one_thre
     await gateway.stop()
     assert Threaded.threads == ["gateway-threaded"] * 4, "open, two events, close"
     await eventually(lambda: all(thread.name != "gateway-threaded" for thread in threading.enumerate()))
+
+
+async def test_an_end_in_the_middle_of_a_reload_lets_go_of_everything_once(
+    run_gateway: RunGateway, route: Route
+) -> None:
+    """Of what the successor was to share, too, and nothing is taken from a neighbour that still drains."""
+    a = route(name="a", filters=["slow-to-close", "pool"], source={"subjects": ["in.a"]})
+    b = route(name="b", filters=["pool"], source={"subjects": ["in.b"]})
+    gateway = await run_gateway({"routes": [a, b]}, Pool, SlowToClose)
+    after = {**a, "filters": ["slow-to-close", {"pool": {"size": 2}}]}
+    reloading = asyncio.ensure_future(reload(gateway, {"routes": [after, b]}, Pool, SlowToClose))
+    await eventually(lambda: SlowToClose.closes == 1)
+    # As the daemon does on SIGTERM.
+    reloading.cancel()
+    stopping = asyncio.ensure_future(gateway.stop())
+    with contextlib.suppress(asyncio.CancelledError):
+        await reloading
+    SlowToClose.gate.set()
+    await stopping
+    assert (SlowToClose.closes, SlowToClose.closed) == (1, 1), "nor is a close cut short"
+    assert Pool.log.count(("close", 1)) == 1
+    assert Pool.log.count(("close", 2)) == Pool.log.count(("open", 2))
+    assert gateway.app._shared._made == {}, "no instance is left behind"
