@@ -20,7 +20,10 @@ def without_secrets(error: BaseException, component: Component) -> str:
 
     For what is raised while no event is at hand: the text of anything else may hold an event's data.
     """
-    text = str(error) or type(error).__name__
+    try:
+        text = str(error) or type(error).__name__
+    except Exception:  # noqa: BLE001 - a plugin's own class may not even have a text
+        text = type(error).__name__
     settings = getattr(getattr(component, "context", None), "settings", None)
     # The longest first: a part of a secret must not be taken out of it before the whole.
     for word in sorted({*_words(getattr(component, "config", None)), *_words(settings)}, key=len, reverse=True):

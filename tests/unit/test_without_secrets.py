@@ -59,3 +59,15 @@ def test_what_is_said_is_one_line_and_an_empty_secret_masks_nothing() -> None:
     assert said(KeyError("a\nb"), token=Secret("")) == "'a\\nb'"
     assert said(ValueError("a\nb")) == "a b"
     assert said(TimeoutError()) == "TimeoutError"
+
+
+class Unsayable(Exception):
+    """Has no text, as a slip in a plugin's own class can have it."""
+
+    def __str__(self) -> str:
+        raise TypeError("no text")
+
+
+def test_an_exception_without_a_text_is_its_type() -> None:
+    """It was raised by a `close`, of which there may be others to come."""
+    assert said(Unsayable()) == "Unsayable"
