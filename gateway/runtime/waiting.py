@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 from collections import Counter
+from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
@@ -39,8 +41,7 @@ class StepRunner:
         begun = asyncio.Event()
         call = asyncio.ensure_future(self._call(paused, begun))
         try:
-            # A blocking call may have to wait for others of its component: the limit is for the call alone.
-            await begun.wait()
+            await self._turn(paused, begun)
             done, _ = await asyncio.wait({call}, timeout=self._limit)
             if not done:
                 await self._end(step, call)
@@ -52,6 +53,32 @@ class StepRunner:
             return call.result()
         except asyncio.CancelledError:
             return Again(step.label, "step-timeout", f"{step.label} was cancelled from inside")
+
+    async def _turn(self, paused: Suspended, begun: asyncio.Event) -> None:
+        """A blocking call may have to wait for others of its component: the limit is for each call alone.
+
+        Behind one that does not end the route is stuck, even when nobody waits for that one any more, because its
+        event was given away.
+        """
+        step = paused.step
+        while paused.awaitable is None and not begun.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(begun.wait(), self._limit)
+            if not begun.is_set() and self._workers.of(step.component).busy_for > self._limit:
+                await self._held_up(step, begun.wait())
+        await begun.wait()
+
+    async def _held_up(self, step: Step, until: Coroutine[Any, Any, Any]) -> None:
+        """The route is down until a call returns that does not end."""
+        key = f"step {step.label}"
+        self._stuck[key] += 1
+        self._faults.set(key, "step-stuck", f"{step.label} does not end after its time limit")
+        try:
+            await until
+        finally:
+            self._stuck[key] -= 1
+            if not self._stuck[key]:
+                self._faults.clear(key)
 
     async def _call(self, paused: Suspended, begun: asyncio.Event) -> Answer | Again | Failed:
         step = paused.step
@@ -79,12 +106,4 @@ class StepRunner:
             _, pending = await asyncio.wait({call}, timeout=GRACE)
         if not pending:
             return
-        key = f"step {step.label}"
-        self._stuck[key] += 1
-        self._faults.set(key, "step-stuck", f"{step.label} does not end after its time limit")
-        try:
-            await asyncio.wait({call})
-        finally:
-            self._stuck[key] -= 1
-            if not self._stuck[key]:
-                self._faults.clear(key)
+        await self._held_up(step, asyncio.wait({call}))

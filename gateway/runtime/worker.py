@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Thread
@@ -22,9 +23,19 @@ class Worker:
     def __init__(self, name: str) -> None:
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
-        self.busy = False
-        """Whether a call runs now."""
+        self._since = 0.0
         Thread(target=self._work, name=name, daemon=True).start()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call runs now."""
+        return self._since > 0
+
+    @property
+    def busy_for(self) -> float:
+        """Seconds the present call has taken; 0 when none runs."""
+        since = self._since
+        return time.monotonic() - since if since else 0.0
 
     def call(self, function: Callable[[], Any], begun: Callable[[], None] = lambda: None) -> asyncio.Future[Outcome]:
         """Call `function` when its turn comes, and `begun`, on the loop, just before; a cancelled one is left out."""
@@ -42,13 +53,13 @@ class Worker:
                 future, function, begun = job
                 if future.cancelled():
                     continue
-                self.busy = True
+                self._since = time.monotonic()
                 self._loop.call_soon_threadsafe(begun)
                 try:
                     outcome: Outcome = (function(), None)
                 except BaseException as error:  # noqa: BLE001 - it is handed on, whatever it is
                     outcome = (None, error)
-                self.busy = False
+                self._since = 0.0
                 self._loop.call_soon_threadsafe(_resolve, future, outcome)
 
 

@@ -139,6 +139,26 @@ async def test_a_blocking_call_over_its_time_holds_its_route_until_it_returns(
     await settled(nc)
 
 
+async def test_a_route_whose_stuck_call_was_forgotten_with_its_event_is_down_all_the_same(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    """Its event comes again, and finds the thread taken: a route that waits for ever must not look as if it were up."""
+    config = route(transforms=["stuck"], timeout="200ms", source={"ack-wait": "1s"})
+    gateway = await run_gateway({"routes": [config]}, Stuck)
+    try:
+        await js.publish("in.a", b"{}")
+        stats = await gateway.down("step-stuck")
+        # What a connection that was away for longer than ack-wait does.
+        gateway.lane().disconnected_for(10)
+        await eventually(lambda: stats.redeliveries == 1)
+        await gateway.down("step-stuck")
+    finally:
+        Stuck.gate.set()
+    await arrived(nc, "OUT", 1)
+    await gateway.up()
+    await settled(nc)
+
+
 class Freeze(Filter, name="freeze"):
     """Block the whole event loop, once, for longer than ack-wait."""
 
