@@ -6,17 +6,17 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-import nats.errors
-
 from ..errors import Reject, Retry
 from ..event import PubAck
 from ..lent import KeyValueBucket, Metrics
 from ..records import Message, StoredMessage
-from ..subjects import MAX_SUBJECT, subject_fault
 from .api import JetStreamApi
 from .batches import Batches
 from .bucket import Bucket
 from .reader import StreamReader
+
+PATIENCE = 5.0
+"""Seconds one publish waits for its stream's word."""
 
 
 class Services:
@@ -49,22 +49,13 @@ class JetStreamContext:
     async def publish(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> PubAck:
         """Publish and wait for the stream's word; raises Retry when none comes, ValueError for what may not be sent.
 
-        The server closes the connection, which is every route's, over an illegal subject or too many bytes.
+        The server closes the connection, which is every route's, over an illegal subject or too many bytes; a header
+        that ends its line would begin another one, which may be the server's own.
         """
-        fault = subject_fault(subject)
-        if fault is not None:
-            raise ValueError(f"not to be published to: {fault}")
-        size = len(data) + sum(len(name) + len(value.encode()) + 4 for name, value in (headers or {}).items()) + 12
-        limit = self._connection.wire.max_payload
-        if size > limit or len(subject.encode()) > MAX_SUBJECT:
-            raise ValueError(f"{size} bytes with headers under a subject of {len(subject)}: the server takes {limit}")
-        try:
-            ack = await self._connection.wire.jetstream().publish(
-                subject, data, headers=dict(headers) if headers else None
-            )
-        except (nats.errors.Error, TimeoutError, OSError) as error:
-            raise Retry(f"publish to {subject}: {error or type(error).__name__}") from error
-        return PubAck(ack.stream, ack.seq, bool(ack.duplicate))
+        (word,) = await self._services.batches.publish([Message(subject, data, headers or {})], PATIENCE)
+        if not isinstance(word, PubAck):
+            raise Retry(f"publish to {subject}: {word.message}")
+        return word
 
     async def publish_all(self, messages: Sequence[Message], limit: float = 4.0) -> list[PubAck | Retry | Reject]:
         """Publish many at once, in order; a word on each, or the reason why there is none."""

@@ -30,6 +30,8 @@ ILLEGAL: list[dict[str, Any]] = [
     {"to": "out.*"},
     {"to": ""},
     {"to": "out." + "x" * 5000},
+    {"to": "out.x", "headers": {"X": "1\r\nNats-Rollup: all"}},
+    {"to": "out.x", "headers": {"X: 1\r\nNats-Rollup": "all"}},
     {"to": "out.big", "size": 1 << 20, "headers": {"X": "1"}},
     {"to": "out.big", "size": (1 << 20) - 100, "headers": {"X": "y" * 200}},
 ]
