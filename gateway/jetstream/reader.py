@@ -123,6 +123,8 @@ class _Run:
         self._arrived: list[tuple[str, str, bytes, bytes]] = []
         self._news = asyncio.Event()
         self._sid = self._generation = 0
+        self._large = False
+        """The next message alone is larger than what one request may bring."""
         self.complete = False
         """Whether everything asked for has come."""
 
@@ -132,8 +134,9 @@ class _Run:
         left = await self._create(first, subject)
         expected = 1
         while left > 0:
-            open_ = min(left, AT_ONCE)
+            open_ = 1 if self._large else min(left, AT_ONCE)
             self._pull(open_)
+            before = expected
             while open_ > 0:
                 self._news.clear()
                 if not self._arrived:
@@ -146,12 +149,14 @@ class _Run:
                     return
                 for delivered, reply, header_block, data in arrived:
                     if not reply:
-                        code, _, headers = status_of(header_block)
+                        code, text, headers = status_of(header_block)
                         if code not in (404, 408, 409):
                             return
                         # Those it left out, over max_bytes, are asked for again.
                         rest = headers.get("Nats-Pending-Messages", "")
                         open_ -= int(rest) if rest.isdigit() else open_
+                        if expected == before and not self._next_alone(text):
+                            return  # What there was is gone, or nobody serves it: a new run finds out.
                         continue
                     tokens = reply.split(".")
                     at = 4 if len(tokens) == 9 else 6
@@ -163,6 +168,7 @@ class _Run:
                         return
                     expected += 1
                     open_ -= 1
+                    self._large = False
                     yield StoredMessage(self._stream, sequence, delivered, data)
         self.complete = True
 
@@ -196,8 +202,16 @@ class _Run:
             raise
         return int(info.get("num_pending", 0))
 
+    def _next_alone(self, text: str) -> bool:
+        """Whether a request ended because the next message is too large for it; it is then asked for by itself."""
+        self._large = not self._large and "exceeds maxbytes" in text.lower()
+        return self._large
+
     def _pull(self, batch: int) -> None:
-        body = msgspec.json.encode({"batch": batch, "max_bytes": AT_ONCE_BYTES, "expires": int(SILENCE * 5e8)})
+        request: dict[str, int] = {"batch": batch, "expires": int(SILENCE * 5e8)}
+        if not self._large:
+            request["max_bytes"] = AT_ONCE_BYTES
+        body = msgspec.json.encode(request)
         command = b"PUB %b %b %d\r\n%b\r\n" % (self._next.encode(), self._reply.encode(), len(body), body)
         self._connection.wire.write(command)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from nats.aio.client import Client
@@ -114,6 +115,7 @@ async def test_a_denied_subject_ends_the_wait_at_once(nats_server: EmbeddedServe
 
 async def test_silence_is_told_after_the_limit(nc: Client, context: JetStreamContext) -> None:
     await nc.subscribe("a.x")
+    await nc.flush()
     (word,) = await context.publish_all(messages(1), limit=0.1)
     assert isinstance(word, Retry)
     assert word.code == "timeout"
@@ -190,6 +192,18 @@ async def test_messages_larger_than_a_request_are_read(nc: Client, link: OneShot
     assert found == list(range(1, 13))
 
 
+async def test_a_message_larger_than_any_request_is_read(nc: Client, link: OneShot, monkeypatch: Any) -> None:
+    monkeypatch.setattr("gateway.jetstream.reader.AT_ONCE_BYTES", 100_000)
+    await make_stream(nc, "A", ["a.>"])
+    for size in (10, 900_000, 900_000, 10):
+        await nc.jetstream().publish("a.x", b"x" * size)
+
+    async def read() -> list[int]:
+        return [len(message.data) async for message in link.reader.read("A", 1, 4)]
+
+    assert await asyncio.wait_for(read(), 15) == [10, 900_000, 900_000, 10]
+
+
 async def test_reading_that_is_denied_is_said_so(nats_server: EmbeddedServer, nc: Client) -> None:
     await make_stream(nc, "A", ["a.>"])
     await nc.jetstream().publish("a.x", b"1")
@@ -222,6 +236,21 @@ async def test_the_limits_of_a_stream_do_not_stop_reading(nc: Client, link: OneS
     assert sequences == sorted(set(sequences))
     assert sequences[-1] == 2000
     assert await count(nc, "A") == 500
+
+
+async def test_reading_ends_when_what_was_left_is_purged(nc: Client, link: OneShot) -> None:
+    await make_stream(nc, "A", ["a.>"])
+    await context_of(link).publish_all(messages(2000))
+
+    async def read() -> int:
+        count = 0
+        async for message in link.reader.read("A", 1, 2000):
+            count += 1
+            if message.sequence == 400:
+                await api(nc, "STREAM.PURGE.A")
+        return count
+
+    assert 400 <= await asyncio.wait_for(read(), 15) < 2000
 
 
 async def test_a_message_lost_on_the_way_is_read_again(nc: Client, nats_server: EmbeddedServer) -> None:
