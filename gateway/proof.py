@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from .audit_files import AuditFiles
-from .chain.report import Place, Report
+from .chain.report import Code, Place, Report
 from .chain.verify import Verifier
 from .errors import Retry
 from .jetstream.api import STREAM_NOT_FOUND, ApiError, ApiUnavailable
@@ -55,7 +55,12 @@ async def prove_stream(link: OneShot, stream: str, subject: str | None = None) -
     if cut.holes:
         why = "its limit per subject may have" if cut.by_subject else "deleted one by one, or purged by subject"
         words.append(f"{cut.holes} messages are gone from between, the first at {cut.first_hole}: {why}")
-    return Proof(what, "; ".join(words), verifier.finish())
+    report = verifier.finish()
+    if cut.holes and not cut.by_subject and subject is None and not report.counts[Code.MISSING]:
+        # Whole chains that nothing is tied to, or the end of one that is open.
+        text = f"{cut.holes} messages are gone from between, which no chain that is here misses"
+        report.find(Code.MISSING, Place(stream, cut.first_hole), text)
+    return Proof(what, "; ".join(words), report)
 
 
 async def _cut(link: OneShot, stream: str) -> StreamCut:
@@ -67,6 +72,9 @@ async def _cut(link: OneShot, stream: str) -> StreamCut:
     except ApiUnavailable as error:
         raise Retry(str(error), code="disconnected") from error
     state: dict[str, Any] = info["state"]
+    if not state["last_seq"]:
+        state.pop("num_deleted", None)  # a stream that never held anything says that message 0 was deleted
+        state.pop("deleted", None)
     config: dict[str, Any] = info["config"]
     return StreamCut(
         first=int(state["first_seq"]),

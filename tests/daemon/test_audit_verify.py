@@ -125,6 +125,25 @@ async def test_a_deleted_message_is_found_with_its_place(nc: Client, nats_server
 
 
 @pytest.mark.usefixtures("streams")
+@pytest.mark.parametrize("taken", ["a chain nothing is tied to", "the end of the newest"])
+async def test_what_was_deleted_where_no_chain_misses_it_is_found_by_the_hole(
+    nc: Client, nats_server: EmbeddedServer, taken: str
+) -> None:
+    """Without a state folder every start has chains of its own, and an open chain says nothing of its end."""
+    await fill(nc, "AUDIT", *(chain(5, instance=f"host-{number}", end=number < 3)[1] for number in (1, 2, 3)))
+    for sequence in range(8, 15) if taken.startswith("a chain") else (19, 20):
+        await api(nc, "STREAM.MSG.DELETE.AUDIT", {"seq": sequence})
+    found = await verify("AUDIT", "--server", nats_server.url, "--json")
+    assert found.code == 1, found.out
+    assert found.document["counts"] == {"missing": 1}
+    (finding,) = found.document["findings"]
+    assert finding["place"] == ("AUDIT:8" if taken.startswith("a chain") else "AUDIT:19")
+    await limit_stream(nc, "AUDIT", max_msgs_per_subject=1000)
+    found = await verify("AUDIT", "--server", nats_server.url)
+    assert found.code == 0, f"such a limit makes holes by itself: {found.out}"
+
+
+@pytest.mark.usefixtures("streams")
 @pytest.mark.parametrize("how", ["changed", "moved", "repeated", "foreign"])
 async def test_what_is_stored_again_otherwise_is_found(nc: Client, nats_server: EmbeddedServer, how: str) -> None:
     _, stored = chain(6)
@@ -204,7 +223,10 @@ async def test_a_stream_that_is_not_there_is_a_finding(nats_server: EmbeddedServ
 async def test_an_empty_stream_is_good(nats_server: EmbeddedServer) -> None:
     found = await verify("AUDIT", "--server", nats_server.url)
     assert found.code == 0
-    assert "0 records in 0 chains" in found.out
+    assert found.out.splitlines() == [
+        "stream AUDIT, sequences 0 to 0: 0 records in 0 chains",
+        "good: nothing inside is missing or changed",
+    ]
 
 
 async def test_a_server_that_is_away_is_69_after_the_timeout() -> None:

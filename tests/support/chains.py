@@ -33,10 +33,10 @@ def record(number: int = 1, **fields: Any) -> AuditRecord:
 
 
 def chain(
-    events: int = 5, follows: Last | None = None, *, end: bool = True, first: int = 1
+    events: int = 5, follows: Last | None = None, *, end: bool = True, first: int = 1, instance: str = "host-1"
 ) -> tuple[Chain, list[bytes]]:
     """A whole chain of the sink `stream audit.r`: start, `events` records, end."""
-    made = Chain("gateway", "host-1", "r", "stream audit.r")
+    made = Chain("gateway", instance, "r", "stream audit.r")
     stored = [made.start(follows, None).data]
     stored += [made.seal(record(number)).data for number in range(first, first + events)]
     if end:
