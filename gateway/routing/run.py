@@ -102,7 +102,8 @@ def resume(route: CompiledRoute, paused: Suspended, value: Any) -> Result:
     taken = _take(step, paused.event, value)
     if type(taken) is Event:
         return _go(route, paused.index + 1, taken, paused.todo, paused.done)
-    return _branch(route, step, paused.index, taken, paused.todo, paused.done)
+    after = _branch(step, paused.index, taken, paused.todo, paused.done)
+    return _go(route, *after, paused.todo, paused.done) if isinstance(after, tuple) else after
 
 
 def failed_step(step: Step, error: BaseException) -> Failed | Again:
@@ -147,7 +148,11 @@ def _go(route: CompiledRoute, index: int, event: Event, todo: list[tuple[int, Ev
                 elif step.may_wait and isawaitable(value):
                     return Suspended(step, value, index, event, todo, done)
                 else:
-                    return _branch(route, step, index, _take(step, event, value), todo, done)
+                    after = _branch(step, index, _take(step, event, value), todo, done)
+                    if not isinstance(after, tuple):
+                        return after
+                    index, event = after
+                    continue
             index += 1
         done.append(event)
         if not todo:
@@ -172,9 +177,12 @@ def _take(step: Step, event: Event, value: Any) -> Event | list[Event] | Drop | 
 
 
 def _branch(
-    route: CompiledRoute, step: Step, index: int, taken: Any, todo: list[tuple[int, Event]], done: list[Event]
-) -> Result:
-    """What does not simply go on: a split, a drop, an end."""
+    step: Step, index: int, taken: Any, todo: list[tuple[int, Event]], done: list[Event]
+) -> tuple[int, Event] | Result:
+    """What does not simply go on: a split, a drop, an end. The result, or with which part to go on, and where.
+
+    The caller goes on with it: a call from here would deepen the stack with every part.
+    """
     if isinstance(taken, (Stopped, Failed)):
         return taken
     if isinstance(taken, list):
@@ -184,10 +192,7 @@ def _branch(
         return Stopped(Outcome.DROPPED, step, _NO_EVENT, one_line(taken.reason))
     elif isinstance(taken, Event):
         todo.append((index + 1, taken))
-    if todo:
-        next_index, event = todo.pop()
-        return _go(route, next_index, event, todo, done)
-    return Passed(done)
+    return todo.pop() if todo else Passed(done)
 
 
 _NO_EVENT: Any = None

@@ -177,6 +177,21 @@ def test_splits_keep_their_order_however_they_nest_and_wait(plan: list[tuple[lis
         assert result.outcome is Outcome.DROPPED
 
 
+@pytest.mark.parametrize("waits", [False, True])
+def test_any_number_of_parts_may_be_dropped_or_split_again(waits: bool) -> None:
+    """As many as a split may have, without a deeper stack for each."""
+
+    def split(event: Event) -> list[Event]:
+        return parts_of(event, 10_000)
+
+    def again(event: Event) -> Any:
+        return Drop("odd") if event.body["at"][-1] % 2 else parts_of(event, 1)
+
+    steps = (transform(split, "many"), transform(again, "again", blocks=waits))
+    route = route_of(*steps)
+    assert ways(finish(route, went(route))) == [[number, 0] for number in range(0, 10_000, 2)]
+
+
 def test_a_fault_of_one_part_is_the_fault_of_the_event() -> None:
     """Half an event is never published: the parts before the fault are not either."""
 
