@@ -148,6 +148,7 @@ def _route_around(step: Filter | Transform) -> CompiledRoute:
         call=call,
         is_filter=isinstance(step, Filter),
         is_async=inspect.iscoroutinefunction(call),
+        may_wait=step.may_wait,
         blocking=step.blocking,
         component=step,
     )

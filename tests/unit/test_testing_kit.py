@@ -251,3 +251,20 @@ class Fickle(Filter, name="fickle"):
 )
 def test_slips_that_show_with_odd_events_are_complaints(component: type[Any], text: str) -> None:
     assert text in complaints(component)
+
+
+class Waits(Filter, name="waits"):
+    """Waits for what it does not know at once."""
+
+    may_wait = True
+
+    def accepts(self, event: Event) -> Any:
+        async def later() -> bool:
+            return True
+
+        return later()
+
+
+def test_a_component_made_before_may_wait_too() -> None:
+    assert run_step(Waits, make_event({})).passed
+    assert run_step(make_component(Waits), make_event({})).passed
