@@ -53,7 +53,7 @@ class Application:
         self._slot = Slot(config.name, os.environ.get("STATE_DIRECTORY", ""))
         self.instance = self._slot.instance
         self.stats = GatewayStats(config.name, config.digest)
-        self.stats.plugins = [(health.name, health.version, str(health.status)) for health in registry.health]
+        self.stats.plugins = _shown(registry)
         self._edge = JetStreamEdge(config)
         self._metrics = Metrics(self.stats)
         self._plugin_metrics = PluginMetrics(self._metrics.registry)
@@ -151,9 +151,11 @@ class Application:
             self._shared.keep(self._gateway.components)
             raise
         self._edge.use(config)
-        done = await self._gateway.reload(routes, self._disabled(config), float(self.config.drain))
-        self.config, self.registry = config, registry
+        life = LifeCycle(registry.manager)
+        done = await self._gateway.reload(routes, self._disabled(config), float(self.config.drain), life)
+        self.config, self.registry, self._life = config, registry, life
         stats = self.stats
+        stats.plugins = _shown(registry)
         stats.digest = config.digest
         stats.reloads["success"] += 1
         stats.last_reload_successful = True
@@ -176,3 +178,8 @@ class Application:
     @staticmethod
     def _disabled(config: model.Config) -> list[str]:
         return [route.name for route in config.routes if not route.enabled]
+
+
+def _shown(registry: Registry) -> list[tuple[str, str, str]]:
+    """Name, version and status of each plugin, as the metrics show them."""
+    return [(health.name, health.version, str(health.status)) for health in registry.health]

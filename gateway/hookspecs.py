@@ -113,7 +113,7 @@ def gateway_settings() -> Any:
 @hookspec
 def gateway_started(info: GatewayInfo) -> None:
     """Be told that the gateway has started. Called once per process, when every route is up, or down with a reason, or
-    when there has been no server for two seconds. Not called again after a reload.
+    when there has been no server for two seconds. Not called again after a reload, nor for plugins that come with one.
 
     `info` has the gateway's name, the instance, the version and the digest of the config. It runs on the event loop:
     what takes long belongs into a thread. What it raises is logged, and changes nothing.

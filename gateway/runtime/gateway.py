@@ -102,10 +102,13 @@ class Gateway:
         for supervisor in self.supervisors.values():
             supervisor.connection_changed(connected, self._edge.gap)
 
-    async def reload(self, routes: list[CompiledRoute], disabled: list[str], drain: float) -> dict[str, list[str]]:
+    async def reload(
+        self, routes: list[CompiledRoute], disabled: list[str], drain: float, life: RouteLife
+    ) -> dict[str, list[str]]:
         """Go over to other routes: only what changed is stopped, started or replaced. Returns names by what was done.
 
-        A replaced route is drained before its successor starts, so that both never hold the same event.
+        A replaced route is drained before its successor starts, so that both never hold the same event. `life` is told
+        of the routes that start now; of those that go on, and of their end, whoever was told of their start.
         """
         wanted = {route.name: route for route in routes}
         gone = [name for name in self.supervisors if name not in wanted]
@@ -123,6 +126,7 @@ class Gateway:
             del self.stats.routes[name]
         for name in [name for name, stats in self.stats.routes.items() if stats.state is RouteState.DISABLED]:
             del self.stats.routes[name]
+        self._life = life
         for name in (*changed, *fresh):
             self._start_route(wanted[name], joined.pop(name))
         for name in disabled:

@@ -208,6 +208,25 @@ async def test_gateway_route_started_and_gateway_route_stopped_follow_each_route
     assert [(name, info.name) for name, info in told.calls] == [("gateway_route_stopped", "b")]
 
 
+async def test_a_reload_tells_the_plugins_it_brings_of_the_routes_it_starts(
+    run_gateway: RunGateway, route: Route
+) -> None:
+    """Of each route the same plugins hear the start and the end, whichever are there by then."""
+    before, after = Told(), Told()
+    a, b = (route(name=name, source={"subjects": [f"in.{name}"]}) for name in ("a", "b"))
+    gateway = await run_gateway({"routes": [a, b]}, hooks=before.hooks)
+    await eventually(lambda: len(before.calls) == 2)
+    before.calls.clear()
+    gateway.app.stats.plugins.clear()
+    await reload(gateway, after, [{**a, "description": "changed"}, b])
+    assert [(name, info.name) for name, info in before.calls] == [("gateway_route_stopped", "a")]
+    assert [(name, info.name) for name, info in after.calls] == [("gateway_route_started", "a")]
+    assert ("test", "", "ok") in gateway.app.stats.plugins
+    await gateway.stop()
+    assert [(name, info.name) for name, info in before.calls[1:]] == [("gateway_route_stopped", "b")]
+    assert after.names()[1:] == ["gateway_stopping", "gateway_route_stopped"]
+
+
 async def test_a_life_cycle_hook_that_raises_is_logged_and_changes_nothing(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture
 ) -> None:
