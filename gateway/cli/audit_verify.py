@@ -41,7 +41,7 @@ def verify(config: str, as_json: bool, server: str | None, subject: str | None, 
     """
     patience = _duration(timeout)
     try:
-        if os.sep in target or os.path.exists(target):
+        if os.sep in target or os.path.isfile(target):
             proof = prove_file(target)
         else:
             proof = _stream(config, server, target, subject, patience)

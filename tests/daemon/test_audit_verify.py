@@ -213,6 +213,15 @@ async def test_a_long_stream_is_read_whole(nc: Client, nats_server: EmbeddedServ
     assert found.document["records"] == 12_002
 
 
+async def test_a_folder_of_the_stream_s_name_is_no_file(nc: Client, nats_server: EmbeddedServer) -> None:
+    assert (ROOT / "docs").is_dir()
+    await make_stream(nc, "docs", ["audit.>"])
+    await fill(nc, "docs", chain(5)[1])
+    found = await verify("docs", "--server", nats_server.url)
+    assert found.code == 0, found.err
+    assert found.out.startswith("stream docs, ")
+
+
 async def test_a_stream_that_is_not_there_is_a_finding(nats_server: EmbeddedServer) -> None:
     found = await verify("NOWHERE", "--server", nats_server.url)
     assert (found.code, found.out) == (1, "")
