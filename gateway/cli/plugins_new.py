@@ -9,9 +9,12 @@ from string import Template
 
 import click
 
+from .. import __all__ as public
 from ..registry import BASES, BUILTIN, RESERVED, load_plugins
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_IMPORTED = {*public, "Any", "Mapping", "Sequence"}
+"""Names that a package or its tests import."""
 _TEMPLATES = "scaffold"
 _COMMON = {"pyproject.toml": "pyproject.toml", "README.md": "README.md", ".gitignore": "gitignore"}
 
@@ -43,7 +46,7 @@ def new(name: str, kind: str, parent: Path) -> None:
         "name": name,
         "module": module,
         "kind": kind,
-        "component": "".join(part.capitalize() for part in name.split("-")),
+        "component": _class_name(name, kind),
         "version": _minor(metadata.version("nats-event-gateway")),
     }
     files = {
@@ -70,6 +73,12 @@ def _check_name(name: str, kind: str) -> None:
     found = load_plugins().find(kind, name)
     if found.component is not None:
         raise click.UsageError(f"there is a {kind} called {name!r} already, of the plugin {found.plugin}")
+
+
+def _class_name(name: str, kind: str) -> str:
+    """my-own -> MyOwn; path -> PathFilter, because the package imports a Path."""
+    plain = "".join(part.capitalize() for part in name.split("-"))
+    return f"{plain}{kind.capitalize()}" if plain in _IMPORTED else plain
 
 
 def _filled(template: str, words: dict[str, str]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from pathlib import Path as File
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from gateway import cli
 from gateway.registry import loading
+from gateway.testing import check_plugin
 
 from .samples import ROUTE, Point, acme_point
 
@@ -121,6 +124,20 @@ def test_a_new_plugin_is_a_package_whose_names_fit_together(kind: str) -> None:
     )
     compile((folder / "tests/test_my_own.py").read_text(), "test", "exec")
     assert "$" not in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("path", "filter"), ("encoded", "codec"), ("audit", "audit"), ("io", "codec")]
+)
+def test_a_new_plugin_called_like_what_it_imports_is_good_all_the_same(
+    name: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert gateway("new", name, "--kind", kind).exit_code == 0
+    monkeypatch.syspath_prepend(f"gateway-{name}/src")
+    try:
+        check_plugin(importlib.import_module(f"gateway_{name}"))
+    finally:
+        sys.modules.pop(f"gateway_{name}", None)
 
 
 @pytest.mark.parametrize("name", ["My", "a_b", "-a", "a--b", "", "when", "builtin"])
