@@ -225,10 +225,13 @@ def said(error: BaseException) -> str:
 
     Those of any other may hold data of an event, or a secret of the component's config.
     """
-    if isinstance(error, EventError):
-        return one_line(f"{type(error).__name__}: {error.message}")
-    if isinstance(error, RouteFault):
-        return one_line(f"{error.text}; {error.hint}" if error.hint else error.text)
-    if isinstance(error, OSError):
-        return one_line(f"{type(error).__name__}: {error}")
+    try:
+        if isinstance(error, EventError):
+            return one_line(f"{type(error).__name__}: {error.message}")
+        if isinstance(error, RouteFault):
+            return one_line(f"{error.text}; {error.hint}" if error.hint else error.text)
+        if isinstance(error, OSError):
+            return one_line(f"{type(error).__name__}: {error}")
+    except Exception:  # noqa: BLE001 - a plugin's own class may not even have a text
+        return where(error)
     return where(error)

@@ -137,6 +137,27 @@ async def test_a_failing_required_audit_holds_the_route_and_heals(
     assert stats.audit_records[label, "failed"] > 0
 
 
+class Unsayable(OSError):
+    """A fault without a text."""
+
+    def __str__(self) -> str:
+        raise TypeError("no text")
+
+
+async def test_an_audit_that_fails_without_a_text_is_tried_again_like_any_other(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    gateway = await run_gateway({"routes": [route(audits=["book"])]}, Book)
+    Book.fault = Unsayable()
+    await js.publish("in.a", b"{}")
+    stats = await gateway.down("audit-failed")
+    assert "Unsayable" in stats.reason
+    Book.fault = None
+    await gateway.up()
+    await settled(nc)
+    assert len(Book.records) == 1
+
+
 async def test_a_failing_best_effort_audit_holds_nothing(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
