@@ -31,6 +31,9 @@ MAX_BATCH = 512
 MAX_WAITING = 10_000
 """Records that may wait for a best-effort audit; their events are settled, so no window bounds them."""
 
+INTERNAL = "audit records"
+"""The fault of this program itself."""
+
 
 class Auditor:
     """The audit step of one route."""
@@ -114,14 +117,31 @@ class Auditor:
             while self._queue:
                 batch = self._queue[:MAX_BATCH]
                 del self._queue[:MAX_BATCH]
-                # A tuple: what one sink does to it must not reach the next.
-                records = tuple(record for _, record in batch)
-                for audit in self._route.audits:
-                    await self._tell(audit, records)
-                for entry, _ in batch:
-                    if entry is not None:
-                        self._audited(entry)
+                try:
+                    await self._tell_all(batch)
+                except Exception:
+                    log.exception("internal error", extra={"event": "route.internal-error", "route": self._route.name})
+                    await self._stumble(batch)
+                else:
+                    self._faults.clear(INTERNAL)
             self._idle.set()
+
+    async def _tell_all(self, batch: Sequence[tuple[Entry | None, AuditRecord]]) -> None:
+        """Tell every sink, then let the events be settled."""
+        # A tuple: what one sink does to it must not reach the next.
+        records = tuple(record for _, record in batch)
+        for audit in self._route.audits:
+            await self._tell(audit, records)
+        for entry, _ in batch:
+            if entry is not None:
+                self._audited(entry)
+
+    async def _stumble(self, batch: Sequence[tuple[Entry | None, AuditRecord]]) -> None:
+        """After a fault of this program: what is required is told again, and whoever looks can see it."""
+        if self._required:
+            self._faults.set(INTERNAL, "internal", "internal error of the gateway over audit records")
+            self._queue[:0] = batch
+            await asyncio.sleep(float(self._route.config.retry.initial))
 
     async def _tell(self, audit: CompiledAudit, records: Sequence[AuditRecord]) -> None:
         """Tell one sink, until it has them when they are required."""

@@ -93,3 +93,33 @@ async def test_a_fault_of_ours_at_the_end_of_an_event_stores_nothing_twice(
     assert failures == 2
     assert gateway.stats().outcomes["published"] == 1
     assert not gateway.lane()._sender._pending
+
+
+@pytest.mark.parametrize("mode", ["required", "best-effort"])
+async def test_a_fault_of_ours_over_a_batch_of_records_is_seen_and_ends_no_audit(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """The worker that tells them must not end unseen: nothing would ever be settled again, on a route that is up."""
+    works = auditing.Auditor._tell
+    broken, failures = True, 0
+
+    async def tell(self: Any, *args: Any) -> None:
+        nonlocal failures
+        if broken:
+            failures += 1
+            raise ZeroDivisionError
+        await works(self, *args)
+
+    monkeypatch.setattr(auditing.Auditor, "_tell", tell)
+    gateway = await run_gateway({"routes": [route(audits=["keeps"], **{"audit-mode": mode})]}, Keeps)
+    await js.publish("in.a", b"1")
+    await eventually(lambda: failures)
+    if mode == "required":
+        await gateway.down("internal")
+        assert await in_flight(nc) == 1
+    broken = False
+    await js.publish("in.a", b"2")
+    await gateway.up()
+    await settled(nc)
+    counts = gateway.stats().audit_records
+    await eventually(lambda: counts["audit-0-keeps", "stored"] >= (2 if mode == "required" else 1))
