@@ -144,7 +144,7 @@ async def test_a_missing_stream_holds_the_route_and_says_what_to_do(
     await publish(js, 5)
     stats = await gateway.down("audit-failed")
     assert "no stream takes audit.r" in stats.reason
-    assert "nats stream add AUDIT --subjects 'audit.r'" in stats.reason
+    assert "nats stream add AUDIT --subjects 'audit.*'" in stats.reason
     assert await in_flight(nc) == 5
     await make_stream(nc, "AUDIT", ["audit.>"])
     await gateway.up()
