@@ -1,7 +1,8 @@
 """Paths into an event: `detail.data.total`, `items.0.sku`, `detail."a.b"`, `$subject.2`, `$headers.X-Tenant`.
 
 A path starts at the decoded body; a name with `$` reaches around it and is read-only. Absent is not null: `MISSING`
-tells them apart.
+tells them apart. What other languages write for an item, `items[0]`, and for any item, `items.*`, is refused: as a key
+it would be absent from every event, and nobody would be told.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from .errors import ConfigProblem, EventError
 from .headers import Headers
@@ -18,6 +19,8 @@ from .missing import MISSING
 _STEP = re.compile(r'"((?:[^"\\]|\\.)*)"|([^."{}|]+)')
 _SUBJECT_TOKEN = re.compile(r"\$subject\.(\d{1,3})(\+?)")
 _INDEX = re.compile(r"0|[1-9]\d{0,8}")
+_BRACKETS = re.compile(r"\[(-?\d+|\*?)\]")
+"""An index as other languages write it."""
 
 
 class Origin(Protocol):
@@ -86,6 +89,9 @@ class Path:
 
     __slots__ = ("_read", "steps", "text")
 
+    stars: ClassVar[bool] = False
+    """Whether a step may be a star."""
+
     def __init__(self, text: str) -> None:
         """Parse `text`; raises ConfigProblem when it is no path."""
         self.text = text
@@ -94,7 +100,7 @@ class Path:
         if text.startswith("$"):
             self._read = _reader(text)
         else:
-            self.steps = _steps(text)
+            self.steps = _steps(text, self.stars)
 
     @property
     def is_attribute(self) -> bool:
@@ -123,6 +129,14 @@ class Path:
 
     def __hash__(self) -> int:
         return hash(self.text)
+
+
+class StarPath(Path):
+    """A path to many places: `items.*.card`. What a star means is for its reader to say; `steps` has it as `*`."""
+
+    __slots__ = ()
+
+    stars = True
 
 
 @lru_cache(maxsize=4096)
@@ -195,7 +209,7 @@ def _what(value: object) -> str:
     return names.get(type(value), "a number")
 
 
-def _steps(text: str) -> tuple[str, ...]:
+def _steps(text: str, stars: bool) -> tuple[str, ...]:
     """Split a body path at its dots; quotes keep a dot, a `$` or a space inside a key."""
     if not text:
         raise ConfigProblem((), "a path cannot be empty", "name a field: detail.data.total")
@@ -208,6 +222,8 @@ def _steps(text: str) -> tuple[str, ...]:
                 (), f"{text!r} is not a path: nothing readable at character {position + 1}", _quoting_hint(text)
             )
         quoted, plain = found[1], found[2]
+        if quoted is None:
+            _check_plain(text, plain, stars)
         steps.append(plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted))
         position = found.end()
         if position == len(text):
@@ -217,6 +233,29 @@ def _steps(text: str) -> tuple[str, ...]:
                 (), f"{text!r} is not a path: a dot is missing at character {position + 1}", _quoting_hint(text)
             )
         position += 1
+
+
+def _check_plain(text: str, step: str, stars: bool) -> None:
+    """Raise ConfigProblem for a step without quotes that other languages have a meaning for."""
+    if _BRACKETS.search(step):
+        meant = _BRACKETS.sub(lambda found: f".{_index(found[1], stars)}", step).lstrip(".")
+        raise ConfigProblem(
+            (),
+            f"{text!r} is not a path: an index is a step of its own, without brackets",
+            f'write {meant}; a key with brackets in it stands in quotes: "{step}"',
+        )
+    if "*" in step and not stars:
+        hint = f'name one: items.0; a key with a star in it stands in quotes: "{step}"'
+        raise ConfigProblem((), f"{text!r} leads to more than one place, which has no meaning here", hint)
+    if "*" in step and step != "*":
+        hint = f'items.*.card; every level needs a step; a key with a star in it stands in quotes: "{step}"'
+        raise ConfigProblem((), f"{text!r} is not a path: a star is a step by itself", hint)
+
+
+def _index(text: str, stars: bool) -> str:
+    if text.isdecimal():
+        return str(int(text))
+    return "*" if stars else "0"
 
 
 def _quoting_hint(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
-from ..paths import Path
+from ..paths import Path, StarPath
 from ..plugin import Component
 from ..registry import BASES, Registry
 from ..templates import Template
@@ -31,6 +31,7 @@ _OWN: dict[Any, Schema] = {
     Rate: {"pattern": r"^\d+(\.\d+)?/(s|m|h)$", "examples": ["100/s"]},
     Subject: {"pattern": r"^[^\s.]+(\.[^\s.]+)*$"},
     Path: {},
+    StarPath: {},
     Template: {},
     Secret: {},
 }

@@ -32,7 +32,7 @@ from typing import (
 
 import msgspec
 
-from ..paths import Path
+from ..paths import Path, StarPath
 from ..problems import Code
 from ..templates import Template
 from ..values import Duration, Rate, Secret, Size, Subject
@@ -72,6 +72,7 @@ OWN: dict[Any, OwnType] = {
     Secret: OwnType("text", Secret.parse, Code.INVALID_VALUE),
     Subject: OwnType("a subject", Subject.parse, Code.INVALID_SUBJECT),
     Path: OwnType("a path", Path, Code.INVALID_PATH),
+    StarPath: OwnType("a path", StarPath, Code.INVALID_PATH),
     Template: OwnType("a template", Template, Code.INVALID_TEMPLATE),
 }
 

@@ -15,6 +15,7 @@ STEPS = [
     ("transforms", "set: {$id: 1, a: '{', b: 2, $x: 3}", ["$id", "a", "$x"]),
     ("transforms", "set: {a: {b: '{', c: '{', d: 1}}", ["a.b", "a.c"]),
     ("transforms", "set: {a: ['{', x, '{'], b: '{'}", ["a[0]", "b"]),
+    ("transforms", "set: {'a[0]': x, a.*: x, b: '{c[0]}'}", ['"a[0]"', '"a.*"', "b"]),
     ("transforms", "rename: {$id: a, b: $type, c: d}", ["$id", "b"]),
     ("transforms", "remove: [$id, a, $type]", ["[0]", "[2]"]),
     ("transforms", "pick: [$id, $type]", ["[0]", "[1]"]),

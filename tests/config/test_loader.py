@@ -370,6 +370,25 @@ FAULTS = [
     (ROUTE + "    transforms: [«strip]\n", ['routes[0].transforms[0]: "strip" needs settings: a list (missing-field)']),
     (ROUTE + "    transforms: [strip: «]\n", ['routes[0].transforms[0].strip: "strip" needs settings: a list']),
     (ROUTE + "    transforms: [strip: [a, «1, «'$x']]\n", ["routes[0].transforms[0].strip["] * 2),
+    (
+        ROUTE + "    transforms: [split: «items.*]\n",
+        ["routes[0].transforms[0].split: 'items.*' leads to"],
+    ),
+    (
+        ROUTE + "    transforms: [enrich: {bucket: b, key: «'{a[0]}', into: «y.*}]\n",
+        [
+            "routes[0].transforms[0].enrich.key: 'a[0]' is not a path",
+            "routes[0].transforms[0].enrich.into: 'y.*' leads",
+        ],
+    ),
+    (
+        ROUTE + "    transforms: [redact: {paths: [«a.**, b.*, «'c[*]', «'d[0].e']}]\n",
+        [
+            "routes[0].transforms[0].redact.paths[0]: 'a.**' is not a path: a star is a step by itself",
+            "routes[0].transforms[0].redact.paths[2]: 'c[*]' is not a path: an index is a step of its own",
+            "routes[0].transforms[0].redact.paths[3]: 'd[0].e' is not a path: an index is a step of its own",
+        ],
+    ),
     (ROUTE + "    codec: {rot13: {turns: «x, «keys: y}}\n", ["routes[0].codec.rot13."] * 2),
     (ROUTE + "    «fitlers: []\n", ["routes[0].fitlers: unknown field (unknown-field)"]),
 ]

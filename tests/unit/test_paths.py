@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import ConfigProblem, EventError
 from gateway.missing import MISSING
-from gateway.paths import Path, cut, path_of, put, walk
+from gateway.paths import Path, StarPath, cut, path_of, put, walk
 from tests.unit.build import bodies, make_event, quoted, steps, values
 
 
@@ -39,6 +39,46 @@ def test_what_is_no_path_is_refused(text: str) -> None:
     """A path that does not parse is a config problem, never a path to somewhere else."""
     with pytest.raises(ConfigProblem):
         Path(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("items[0].sku", "items.0;"),
+        ("a.items[02]", "items.2;"),
+        ("[0]", "write 0;"),
+        ("a[0][1]", "a.0.1;"),
+        ("items[*].sku", "items.0;"),
+        ("items[]", "items.0;"),
+        ("items[-1]", "items.0;"),
+        ("items.*", "items.0;"),
+        ("a.**", "items.0;"),
+        ("card*", '"card*"'),
+    ],
+)
+def test_what_other_languages_write_for_items_is_refused_unless_it_is_quoted(text: str, hint: str) -> None:
+    """As keys they would be absent from every event, and nobody would be told."""
+    with pytest.raises(ConfigProblem) as caught:
+        Path(text)
+    assert hint in caught.value.hint
+    assert Path(quoted(text)).steps == (text,)
+
+
+@pytest.mark.parametrize("text", ["a[b]", "a]", "[", "a[0", "a(0)", "a[0x]"])
+def test_brackets_that_hold_no_index_are_part_of_a_key(text: str) -> None:
+    assert Path(text).steps == (text,)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [("a.**", '"**"'), ("a.card*", '"card*"'), ("items[*].card", "write items.*;"), ("items[0].*", "write items.0;")],
+)
+def test_only_a_step_is_a_star(text: str, hint: str) -> None:
+    """Nothing else that a glob knows: it would redact nothing, for example, and say nothing."""
+    with pytest.raises(ConfigProblem) as caught:
+        StarPath(text)
+    assert hint in caught.value.hint
+    assert StarPath('*.b.*."*"').steps == ("*", "b", "*", "*")
 
 
 @pytest.mark.parametrize(

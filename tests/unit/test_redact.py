@@ -227,6 +227,8 @@ def problems_of(step: str, env: dict[str, str]) -> list[Problem]:
     [
         ("{paths: [a, $id]}", 29, ".paths[1]", "$id is read-only"),
         ("{paths: [a, b..c]}", 29, ".paths[1]", "is not a path"),
+        ("{paths: [a, b.**]}", 29, ".paths[1]", "a star is a step by itself"),
+        ("{paths: [a, 'b[0].c']}", 29, ".paths[1]", "an index is a step of its own"),
         ("{paths: [a], with: hash}", 36, ".with", '"hash" is not one of "mask", "hmac"'),
         ("{paths: [a], with: hmac}", 17, "", "with: hmac needs a key"),
         ("{paths: [a], key: '${KEY}'}", 30, ".key", "the value is not valid here"),

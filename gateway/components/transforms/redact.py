@@ -11,7 +11,7 @@ import msgspec
 
 from ...errors import ConfigProblem
 from ...event import Event
-from ...paths import Path
+from ...paths import StarPath
 from ...plugin import Settings, Transform
 from ...values import Secret
 from .._canonical import canonical
@@ -26,11 +26,11 @@ _PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|[^."]+')
 class Redact(Transform, name="redact"):
     """Make values unreadable: masked, or replaced by a keyed hash.
 
-    A step `*` is every item of a list and every value of an object: `items.*.card`, `contacts.*`; a key that is a
-    star stands in quotes. What is absent is skipped, and null stays null. `with: mask` puts `***` in the place of any
-    value, an object or list as a whole. `with: hmac` puts HMAC-SHA256 under `key` there, in hex: of a text as UTF-8,
-    of anything else as compact JSON with sorted keys. Equal values give equal hashes under one key, so what was joined
-    by them still can be.
+    A step `*` is every item of a list and every value of an object: `items.*.card`, `contacts.*`; a key with a star in
+    it stands in quotes. No step means any depth. What is absent is skipped, and null stays null. `with: mask` puts
+    `***` in the place of any value, an object or list as a whole. `with: hmac` puts HMAC-SHA256 under `key` there, in
+    hex: of a text as UTF-8, of anything else as compact JSON with sorted keys. Equal values give equal hashes under
+    one key, so what was joined by them still can be.
 
     Only the body is redacted: subject and headers pass on, and a dead letter holds the event as it came.
     """
@@ -38,7 +38,7 @@ class Redact(Transform, name="redact"):
     class Config(Settings, frozen=True):
         """What to redact, and how."""
 
-        paths: list[Path]
+        paths: list[StarPath]
         with_: Literal["mask", "hmac"] = msgspec.field(default="mask", name="with")
         key: Secret | None = None
         """The key of the hash: long, random, from `${credential:...}` or `${file:...}`."""
@@ -50,11 +50,12 @@ class Redact(Transform, name="redact"):
         """Read the paths and the key; raises ConfigProblem at the field."""
         with within("paths"):
             need_some(self.config.paths, "field")
-            paths = [body_path(path, index) for index, path in enumerate(self.config.paths)]
+            for index, path in enumerate(self.config.paths):
+                body_path(path, index)
         self._tree: Tree = {}
-        for path in paths:
+        for path in self.config.paths:
             add_to_tree(self._tree, _starred(path))
-        self._keys = None if None in self._tree else keys_read(paths)
+        self._keys = None if None in self._tree else keys_read(self.config.paths)
         self._secret = self._hash_key()
 
     def _hash_key(self) -> bytes | None:
@@ -104,7 +105,7 @@ class Redact(Transform, name="redact"):
         return hmac.digest(self._secret, value if type(value) is bytes else canonical(value), "sha256").hex()
 
 
-def _starred(path: Path) -> list[str | None]:
+def _starred(path: StarPath) -> list[str | None]:
     """The steps of a path, None for each star that is not quoted."""
     pieces = _PIECE.findall(path.text)
     return [None if piece == "*" else step for piece, step in zip(pieces, path.steps, strict=True)]
