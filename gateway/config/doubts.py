@@ -14,7 +14,7 @@ from ..problems import Code, Problem, Severity, did_you_mean
 from ..registry import BUILTIN, PluginHealth, Registry, Status
 from ..templates import Template
 from . import model
-from .look import find_exact, shown, text_of
+from .look import find_exact, shown, template_of, text_of
 from .report import ConfigPath, problem_at
 from .tree import MappingNode, Node, SequenceNode, find, quote
 
@@ -39,6 +39,7 @@ def doubt_route(route: model.Route, node: MappingNode, path: ConfigPath) -> Foun
         yield _warning(node, path, ("retry", "initial"), "longer than retry.max, which counts", "")
     yield from _meta_in_patterns(route)
     yield from _doubled_braces(route, node, path)
+    yield from _one_key_for_all(route)
     if route.codec is not None and _own(route.codec) == "raw":
         yield from _fields_of_bytes(route, node, path)
 
@@ -114,6 +115,22 @@ def _meta_in_patterns(route: model.Route) -> Found:
                 hint = f"for what is around the body: - meta: {{{key.text}: [...]}}" if not child.tainted else ""
                 inner = (*step.path, key.text)
                 yield problem_at(key, inner, Code.INVALID_VALUE, text, hint, Severity.WARNING)
+
+
+def _one_key_for_all(route: model.Route) -> Found:
+    """A look-up of one and the same key; where a missing key is told, the first event shows whether that was meant."""
+    for step in route.transforms:
+        if _own(step) != "enrich" or not isinstance(step.node, MappingNode):
+            continue
+        key = step.node.get("key")
+        template = template_of(key)
+        quiet = text_of(step.node.get("on-missing")) in (None, "skip")
+        if key is not None and template is not None and template.constant is not None and quiet:
+            text = f"every event looks up the same key, {shown(key)}"
+            hint = "if that is meant, say on-missing: reject, so that a key that is not there is told"
+            if not key.tainted:
+                hint = f"did you mean {{{template.text}}}, a value of the event? {hint}"
+            yield problem_at(key, (*step.path, "key"), Code.INVALID_VALUE, text, hint, Severity.WARNING)
 
 
 def _doubled_braces(route: model.Route, node: MappingNode, path: ConfigPath) -> Found:

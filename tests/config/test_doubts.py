@@ -119,6 +119,10 @@ MISTAKES = [
         ROUTE.replace("billing.orders", '«"billing.{{detail.id}}"'),
         'routes[0].targets[0].subject: doubled braces are literal: "billing.{{detail.id}}" is published to as it sta',
     ),
+    (
+        ROUTE + "    transforms: [enrich: {bucket: customers, key: «cust, into: y}]\n",
+        'routes[0].transforms[0].enrich.key: every event looks up the same key, "cust"',
+    ),
     # Loggers.
     (
         "log: {loggers: {«gateway.routes: debug}}\n" + ROUTE,
@@ -167,6 +171,10 @@ RIGHT = [
     # Keys and braces as somebody may well have them.
     ROUTE + "    filters: [pattern: {$type: [Order], $id: [{exists: true}], $schema: [a]}]\n",
     ROUTE.replace("billing.orders", "billing.orders, headers: {X-Note: '{{detail.id}}'}"),
+    # Look-ups by a value of the event, or of one key whose absence is told.
+    ROUTE
+    + "    transforms: [enrich: {bucket: b, key: '{cust}', into: y}, enrich: {bucket: b, key: 'eu.{$id}', into: z}]\n",
+    ROUTE + "    transforms: [enrich: {bucket: rates, key: eur, into: y, on-missing: reject}]\n",
     # Loggers of the gateway, of plugins and of installed libraries.
     "log: {loggers: {gateway.plugin.acme.orders: debug, gateway.nats: debug, nats.aio.client: info, asyncio: error}}\n"
     + ROUTE,
