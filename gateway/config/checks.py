@@ -5,14 +5,16 @@ These look at nodes and not at converted values, so that they find their faults 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 
 from ..errors import ConfigProblem
 from ..problems import Code, Problem
 from ..subjects import overlaps, wildcard_fault
+from ..templates import ROUTE_NAMES, fixed_text
 from ..values import Duration
 from . import model
-from .look import find_exact, is_there, items, shown, text_of
+from .look import find_exact, is_enabled, is_there, items, settings_of, shown, template_of, text_of
 from .report import ConfigPath, line_of, problem_at
 from .tree import Key, MappingNode, Node, SequenceNode, find_key, quote
 
@@ -25,6 +27,7 @@ def check_routes(routes: Sequence[tuple[int, MappingNode]], gateway: str) -> Fou
     """Everything about routes, each given with its index and its defaults merged in."""
     yield from _double_names([(("routes", index), route) for index, route in routes], Code.DUPLICATE_ROUTE)
     yield from _double_durables(routes, gateway)
+    yield from _double_files([(index, route) for index, route in routes if is_enabled(route)], gateway)
     for index, route in routes:
         path: ConfigPath = ("routes", index)
         yield from _overlapping_filters(route, path)
@@ -128,6 +131,36 @@ def _double_durables(routes: Sequence[tuple[int, MappingNode]], gateway: str) ->
             text = f"{shown} is already used on this stream by routes[{earlier[0]}] at {line_of(earlier[1], place)}"
             hint = "routes with one durable would take each other's events; give each its own"
             yield problem_at(place, path, Code.DUPLICATE_DURABLE, text, hint)
+
+
+def _double_files(routes: Sequence[tuple[int, MappingNode]], gateway: str) -> Found:
+    """Audit files with two writers: at run the second one would find the file held, and keep its route down."""
+    first: dict[str, tuple[int, object]] = {}
+    for index, route in routes:
+        for inner, settings in settings_of(route.get("audits"), "file"):
+            node = settings.get("path")
+            file = _file_of(node, route, gateway)
+            if node is None or file is None:
+                continue
+            here = (index, settings.plain())
+            earlier = first.setdefault(file, here)
+            if earlier == here:  # the only one, or the same audit twice in a route, which is told as that
+                continue
+            who = "another audit of the route" if earlier[0] == index else f"routes[{earlier[0]}]"
+            text = f"{'the file' if node.tainted else quote(file)} has a writer already: {who}"
+            hint = "an audit file has one writer: give each its own, with {$route} in the path for example"
+            yield problem_at(node, ("routes", index, "audits", *inner, "path"), Code.INVALID_VALUE, text, hint)
+
+
+def _file_of(node: Node | None, route: MappingNode, gateway: str) -> str | None:
+    """The file that an audit of this route writes to, where that can be told."""
+    template = template_of(node)
+    name, stream = text_of(route.get("name")), text_of(find_exact(route, "source", "stream"))
+    if template is None or name is None or stream is None:
+        return None
+    if any(placeholder.path.text not in ROUTE_NAMES for placeholder in template.placeholders()):
+        return None
+    return os.path.abspath(fixed_text(template, gateway, name, stream))
 
 
 def _double_targets(route: MappingNode, path: ConfigPath) -> Found:

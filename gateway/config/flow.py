@@ -12,9 +12,9 @@ from typing import NamedTuple
 from ..problems import Code, Problem, Severity
 from ..subjects import matches, overlaps, wildcard_fault
 from . import model
-from .look import find_exact, items, shown, template_of, text_of, texts
+from .look import find_exact, is_enabled, items, settings_of, shown, template_of, text_of, texts
 from .report import ConfigPath, listed, problem_at
-from .tree import MappingNode, Node, ScalarNode, quote
+from .tree import MappingNode, Node, quote
 
 Found = Iterator[Problem]
 Declared = Mapping[str, list[str]]
@@ -43,7 +43,7 @@ def doubt_flow(routes: Sequence[tuple[int, MappingNode]], streams: Node | None) 
         yield from _reads_itself(route, path)
         yield from _outside(route, path, declared)
         yield from _misspelt(route, path, declared)
-    enabled = [(index, route) for index, route in routes if _is_enabled(route)]
+    enabled = [(index, route) for index, route in routes if is_enabled(route)]
     yield from _circles(enabled)
     if streams is not None and _makes_streams(streams):
         yield from _dead_letters([route for _, route in enabled], streams, declared)
@@ -60,6 +60,11 @@ def _reads_itself(route: MappingNode, path: ConfigPath) -> Found:
             text = f"the route reads what it publishes to {shown(output.node)}"
             hint = "publish to a subject outside source.subjects; max-hops dead-letters what goes in circles"
             yield problem_at(output.node, output.path, Code.LOOP, text, hint, Severity.WARNING)
+    for audit in _audits(route, path):
+        if _is_read(audit, route):
+            text = f"the route reads the records it writes to {shown(audit.node)}"
+            hint = "write them to a subject outside source.subjects; else each record may make another one, without end"
+            yield problem_at(audit.node, audit.path, Code.LOOP, text, hint, Severity.WARNING)
 
 
 def _circles(routes: Sequence[tuple[int, MappingNode]]) -> Found:
@@ -110,10 +115,11 @@ def _outside(route: MappingNode, path: ConfigPath, declared: Declared) -> Found:
             inner = (*path, "source", "subjects", index)
             hint = "no event will ever come"
             yield problem_at(node, inner, Code.INVALID_SUBJECT, text.format(shown(node)), hint, Severity.WARNING)
-    for node, inner, subject, stream in _outputs(route, path):
+    outputs = [(output, "no copy will ever arrive") for output in _outputs(route, path)]
+    outputs += [(audit, "no record will ever arrive") for audit in _audits(route, path)]
+    for (node, inner, subject, stream), hint in outputs:
         owned = declared.get(stream or "")
         if owned and not _takes(owned, subject):
-            hint = "no copy will ever arrive"
             yield problem_at(node, inner, Code.INVALID_SUBJECT, text.format(shown(node)), hint, Severity.WARNING)
 
 
@@ -126,6 +132,9 @@ def _misspelt(route: MappingNode, path: ConfigPath, declared: Declared) -> Found
         if isinstance(target, MappingNode):
             subject = _wildcard(target.get("subject"))
             named.append((target.get("stream"), (*path, "targets", index, "stream"), [subject] if subject else []))
+    for step, settings in settings_of(route.get("audits"), "stream"):
+        subject = _wildcard(settings.get("subject"))
+        named.append((settings.get("stream"), (*path, "audits", *step, "stream"), [subject] if subject else []))
     for node, inner, wanted in named:
         name = text_of(node)
         if node is None or not name or name in declared:
@@ -180,17 +189,21 @@ def _outputs(route: MappingNode, path: ConfigPath) -> Iterator[_Output]:
             yield _Output(node, (*path, "targets", index, "subject"), subject, text_of(target.get("stream")))
 
 
+def _audits(route: MappingNode, path: ConfigPath) -> Iterator[_Output]:
+    """What the audits store in streams."""
+    for inner, settings in settings_of(route.get("audits"), "stream"):
+        node = settings.get("subject")
+        subject = _wildcard(node)
+        if node is not None and subject:
+            yield _Output(node, (*path, "audits", *inner, "subject"), subject, text_of(settings.get("stream")))
+
+
 def _is_read(output: _Output, route: MappingNode) -> bool:
     """Whether the route reads everything that is published there."""
     if output.stream not in (None, text_of(find_exact(route, "source", "stream"))):
         return False
     read = texts(find_exact(route, "source", "subjects"))
     return any(not wildcard_fault(wildcard) and matches(wildcard, output.subject) for wildcard in read)
-
-
-def _is_enabled(route: MappingNode) -> bool:
-    node = route.get("enabled")
-    return not (isinstance(node, ScalarNode) and node.value is False)
 
 
 def _takes(owned: Sequence[str], subject: str) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..errors import ConfigProblem
+from ..registry import BUILTIN
 from ..templates import Template
 from .tree import MappingNode, Node, ScalarNode, SequenceNode, quote
 
@@ -25,6 +28,20 @@ def text_of(node: Node | None) -> str | None:
     if isinstance(node, ScalarNode) and isinstance(node.value, str) and not node.faulty:
         return node.value
     return None
+
+
+def settings_of(steps: Node | None, builtin: str) -> Iterator[tuple[tuple[str | int, ...], MappingNode]]:
+    """The settings of one of the gateway's own components in a list of steps, and where in the list they are."""
+    for index, step in enumerate(items(steps)):
+        for key, child in step.entries if isinstance(step, MappingNode) else ():
+            if key.text in (builtin, f"{BUILTIN}/{builtin}") and isinstance(child, MappingNode):
+                yield (index, key.text), child
+
+
+def is_enabled(route: MappingNode) -> bool:
+    """Whether a route is to run."""
+    node = route.get("enabled")
+    return not (isinstance(node, ScalarNode) and node.value is False)
 
 
 def texts(node: Node | None) -> list[str]:

@@ -96,6 +96,21 @@ MISTAKES = [
         'routes[0].targets[0].subject: what the route publishes to "b.{id}" comes back to it by way of routes[1] or ',
     ),
     (ROUTES + flow("a.>", '«"a.copy.{id}"'), 'routes[0].targets[0].subject: the route reads what it publishes to "a.c'),
+    # Audits.
+    (
+        DECLARED + ROUTES + flow("orders.new", "out.a", more=", audits: [stream: {subject: «audit.x, stream: OUT}]"),
+        'routes[0].audits[0].stream.subject: "audit.x" is outside the subjects this config declares for the stream',
+    ),
+    (
+        DECLARED.replace("OUT", "AUDITS")
+        + ROUTES
+        + flow("orders.new", "out.a", more=", audits: [builtin/stream: {subject: out.x, stream: «AUDIT}]"),
+        'routes[0].audits[0].builtin/stream.stream: "AUDIT" is none of the streams',
+    ),
+    (
+        ROUTES + flow("audit.>", "out.a", more=", audits: [stream: {subject: «'audit.{$route}'}]"),
+        'routes[0].audits[0].stream.subject: the route reads the records it writes to "audit.{$route}"',
+    ),
     # Bytes have no fields.
     (
         RAW + "    filters: [pattern: «{a: [b]}]\n",
@@ -156,6 +171,8 @@ RIGHT = [
     DECLARED + ROUTES + flow("orders.new", "out.a", stream="ORDERS_MIRROR"),
     DECLARED + ROUTES + flow("orders.new", '"{kind}.{id}", stream: OUT'),
     DECLARED + ROUTES + flow("orders.new", '"out.{id}.{$subject.1}", stream: OUT'),
+    DECLARED + ROUTES + flow("orders.new", "out.a", more=", audits: [log, stream: {subject: out.x, stream: OUT}]"),
+    DECLARED + ROUTES + flow("orders.new", "out.a", more=", audits: [stream: {subject: out.x}, file: {path: a.jsonl}]"),
     # No circle, or one that a filter or the end of a route may open.
     ROUTES + flow("a.>", "b.x") + flow("b.>", "c.x", "b"),
     ROUTES + flow("a.>", "b.x", more=", filters: [sample: 0.5]") + flow("b.>", "a.x", "b"),
