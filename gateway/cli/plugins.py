@@ -53,11 +53,14 @@ def listing(config: str | None = None, disable: Sequence[str] = (), as_json: boo
     """
     registry, users = _registry(config, disable)
     if as_json:
-        documents = [{**asdict(health), "routes": users.get(health.name, [])} for health in registry.health]
+        documents = [
+            {**asdict(health), "routes": users.get(health.name, []), "notes": _notes(registry, health)}
+            for health in registry.health
+        ]
         click.echo(json.dumps(documents, indent=2))
     else:
         for health in registry.health:
-            _show(health, users.get(health.name, []))
+            _show(health, users.get(health.name, []), _notes(registry, health))
     if any(health.status in _BROKEN for health in registry.health):
         sys.exit(FINDINGS)
 
@@ -74,7 +77,12 @@ def _registry(config: str | None, disable: Sequence[str]) -> tuple[Registry, dic
     return loaded.registry, users
 
 
-def _show(health: PluginHealth, routes: Sequence[str]) -> None:
+def _notes(registry: Registry, health: PluginHealth) -> list[str]:
+    """What is in order and may surprise all the same: names that others have too."""
+    return registry.clashes(health.name) if health.status is Status.OK else []
+
+
+def _show(health: PluginHealth, routes: Sequence[str], notes: Sequence[str]) -> None:
     origin = f"{health.distribution} {health.version}".strip() or "unknown origin"
     color = {Status.OK: "green", Status.DISABLED: "yellow"}.get(health.status, "red")
     click.echo(f"{health.name}  {click.style(str(health.status), fg=color)}  ({origin})")
@@ -86,6 +94,8 @@ def _show(health: PluginHealth, routes: Sequence[str]) -> None:
         click.echo(f"  {kind}s: {', '.join(names)}")
     if routes:
         click.echo(f"  used by: {', '.join(routes)}")
+    for note in notes:
+        click.echo(f"  note: {note}")
     if health.reason:
         click.echo(f"  {health.reason}")
     if health.status in _BROKEN:

@@ -56,7 +56,7 @@ def load_plugins(
         elif point.name in unwanted or len(same) > 1:
             loader.clash(same)
         else:
-            loader.add(point.name, distribution, version, point.load)
+            loader.add(point.name, distribution, version, point.load, f"{point.name} = {point.value}")
     return Registry(loader.plugins, loader.health, manager)
 
 
@@ -68,8 +68,8 @@ class _Loader:
         self.plugins: list[Plugin] = []
         self.health: list[PluginHealth] = []
 
-    def add(self, name: str, distribution: str, version: str, load: Callable[[], Any]) -> None:
-        """Load one plugin; whatever goes wrong becomes its health."""
+    def add(self, name: str, distribution: str, version: str, load: Callable[[], Any], point: str = "") -> None:
+        """Load one plugin; whatever goes wrong becomes its health. `point` is its entry point, as packages write it."""
         try:
             plugin = self._load(name, distribution, version, load())
         except PluginError as error:
@@ -77,7 +77,7 @@ class _Loader:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - an import may raise anything, and may try to exit
-            self._fail(name, distribution, version, _explain(error))
+            self._fail(name, distribution, version, _explain(error, point))
         else:
             self.plugins.append(plugin)
             self.health.append(plugin.health)
@@ -146,8 +146,8 @@ def _version_of(distribution: str) -> str:
         return ""
 
 
-def _explain(error: BaseException) -> str:
-    """What was raised, and where in the plugin's own code."""
+def _explain(error: BaseException, point: str) -> str:
+    """What was raised, and where in the plugin's own code; of a fault before that, which entry point led there."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{type(error).__name__}: {error.msg} ({error.filename}:{error.lineno})"
     try:
@@ -160,4 +160,6 @@ def _explain(error: BaseException) -> str:
         if not frame.f_code.co_filename.startswith(_IMPORTING)
     ]
     # The first is this file's own guard.
-    return f"{text} ({places[-1]})" if len(places) > 1 else text
+    if len(places) > 1:
+        return f"{text} ({places[-1]})"
+    return f"{text} (entry point {point})" if point else text

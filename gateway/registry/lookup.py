@@ -15,6 +15,9 @@ from ..problems import Code, did_you_mean, quoted
 BUILTIN = "builtin"
 """The plugin name of the gateway's own components."""
 
+_TOLD = 2
+"""Missing plugins that a hint tells of in full."""
+
 
 class Status(StrEnum):
     """What came of a plugin."""
@@ -121,14 +124,29 @@ class Registry:
 
     def names(self, kind: str) -> list[str]:
         """The names of all components of a kind; `PLUGIN/NAME` where two plugins claim one."""
-        owners: dict[str, list[str]] = {}
-        for plugin in self._plugins.values():
-            for owned, name in plugin.components:
-                if owned == kind:
-                    owners.setdefault(name, []).append(plugin.health.name)
         return sorted(
-            name if len(plugins) == 1 else f"{plugin}/{name}" for name, plugins in owners.items() for plugin in plugins
+            name if len(plugins) == 1 else f"{plugin}/{name}"
+            for (owned, name), plugins in self._owners().items()
+            for plugin in plugins
+            if owned == kind
         )
+
+    def clashes(self, plugin: str) -> list[str]:
+        """What a plugin offers under a name that another one claims too, each with what to write instead."""
+        return [
+            f"the {kind} {name} is offered by {' and '.join(owner for owner in owners if owner != plugin)} too: "
+            f"write {plugin}/{name} for this one"
+            for (kind, name), owners in self._owners().items()
+            if plugin in owners and len(owners) > 1
+        ]
+
+    def _owners(self) -> dict[tuple[str, str], list[str]]:
+        """The plugins that offer a component, by its kind and name."""
+        owners: dict[tuple[str, str], list[str]] = {}
+        for plugin in self._plugins.values():
+            for component in plugin.components:
+                owners.setdefault(component, []).append(plugin.health.name)
+        return owners
 
     def components(self, kind: str) -> Iterator[tuple[str, type[Component]]]:
         """Plugin name and class of every component of a kind, in the order they were loaded."""
@@ -181,7 +199,9 @@ class Registry:
             hint = f"{quoted(name)} is {_article(other)}, and stands under {_list_of(other)}; {hint}"
         if self.incomplete:
             missing = [health.sentence for health in self.health if health.status is not Status.OK]
-            hint = f"{hint}; it may be of a plugin that is not there: {'; '.join(missing)}"
+            more = len(missing) - _TOLD
+            listing = "; ".join(missing[:_TOLD]) + (f"; and {more} more, see gateway plugins" if more > 0 else "")
+            hint = f"{hint}; it may be of a plugin that is not there: {listing}"
         return Found(None, reason=reason, hint=hint, passing=self.incomplete)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path as File
 from types import SimpleNamespace
 from typing import Any
@@ -63,6 +64,31 @@ def test_a_broken_plugin_is_a_finding_with_its_reason_and_what_to_do(installed: 
     assert "broken  failed  (broken-gateway 0.3)\n  ImportError: No module named 'acme_sdk' (" in result.stdout
     assert "what now: upgrade or uninstall it" in result.stdout
     assert "acme  ok" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ("acme_gatewy", "ModuleNotFoundError: No module named 'acme_gatewy'"),
+        ("json:plugin", "AttributeError: module 'json' has no attribute 'plugin'"),
+    ],
+)
+def test_an_entry_point_that_leads_nowhere_is_named(installed: list[Any], value: str, fault: str) -> None:
+    """No line of the plugin's own code is at fault: what its package says of itself is."""
+    installed.append(EntryPoint("slip", value, "gateway.plugins"))
+    assert f"slip  failed  (unknown origin)\n  {fault} (entry point slip = {value})\n" in gateway("list").stdout
+
+
+def test_a_component_name_two_plugins_claim_is_a_note_and_no_finding(installed: list[Any]) -> None:
+    """Both can be used, by their long names."""
+    installed.append(acme_point("other", "other-gateway", "3"))
+    result = gateway("list")
+    assert result.exit_code == 0
+    assert "  note: the filter above is offered by other too: write acme/above for this one\n" in result.stdout
+    assert "  note: the filter above is offered by acme too: write other/above for this one\n" in result.stdout
+    notes = {document["name"]: document["notes"] for document in json.loads(gateway("list", "--json").stdout)}
+    assert notes["builtin"] == []
+    assert len(notes["acme"]) == len(notes["other"]) > 1
 
 
 def test_a_plugin_left_out_is_no_finding(installed: list[Any]) -> None:

@@ -161,6 +161,14 @@ def test_what_a_failed_plugin_may_have_offered_is_passing_and_names_it() -> None
         assert "the plugin x (x-gateway 1) failed to load: ImportError: y" in found.reason + found.hint
 
 
+def test_of_many_failed_plugins_a_hint_tells_some() -> None:
+    """A list of all of them would hide the fault it stands beside; `gateway plugins` has it."""
+    points = [Point(f"x{number}", _raise(ImportError("y"))) for number in range(9)]
+    hint = load_plugins(entry_points=points).find("filter", "frobnicate").hint
+    assert hint.count("ImportError: y") == 2
+    assert hint.endswith("; and 7 more, see gateway plugins")
+
+
 def test_the_hooks_of_a_failed_plugin_are_never_called_again() -> None:
     point = Point("x", lambda: plugin(gateway_filters=_raise(KeyError("url")), gateway_settings=lambda: int))
     registry = load_plugins(entry_points=[point])
@@ -250,4 +258,5 @@ def test_a_plugin_whose_module_is_gone_is_told_without_a_place_in_the_import_sys
     point = importlib.metadata.EntryPoint("gone", "no_such_module_of_anybody", "gateway.plugins")
     health = load_plugins(entry_points=[point]).status_of("gone")
     assert health is not None
-    assert health.reason == "ModuleNotFoundError: No module named 'no_such_module_of_anybody'"
+    why = "ModuleNotFoundError: No module named 'no_such_module_of_anybody'"
+    assert health.reason == f"{why} (entry point gone = no_such_module_of_anybody)"
