@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from ..errors import PluginError
 
@@ -19,6 +19,8 @@ class PluginMetrics:
     """Makes and remembers the metrics of all plugins of a process; `of` gives a plugin its own view."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        """Metrics in `registry`, without the series of when each was made: the gateway's own have none either."""
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry
         self._families: dict[str, tuple[Family, tuple[str, ...]]] = {}
 

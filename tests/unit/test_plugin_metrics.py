@@ -31,6 +31,15 @@ def test_gauges_and_histograms_are_served_too() -> None:
     assert "event_gateway_plugin_cache_seconds_count 1.0" in text
 
 
+def test_a_metric_has_no_series_but_its_own() -> None:
+    """No `_created`, which would double the series of counters for nobody."""
+    registry = CollectorRegistry()
+    metrics = PluginMetrics(registry).of("cache")
+    metrics.counter("hits").inc()
+    metrics.histogram("seconds").observe(0.2)
+    assert "_created" not in generate_latest(registry).decode()
+
+
 def test_one_name_is_one_kind_of_metric() -> None:
     """A gauge under a counter's name, or other labels, is the plugin's fault and says so."""
     metrics = PluginMetrics(CollectorRegistry()).of("cache")
