@@ -76,6 +76,51 @@ def test_what_can_never_be_meant_is_refused(source: str, text: str | None, hint:
     assert "\n" not in caught.value.text + caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("a == 1 and b == 2", "CEL writes && for and"),
+        ("a == 1 or not b", "CEL writes || for or; CEL writes ! for not"),
+    ],
+)
+def test_words_of_other_languages_are_told_their_signs(source: str, hint: str) -> None:
+    with pytest.raises(ConfigProblem) as caught:
+        compile_expression(source)
+    assert caught.value.hint.endswith(hint)
+
+
+CONSTANTS = [
+    ('detail.name.matches("(")', "line 1, column 21", "no regular expression"),
+    ('matches(detail.name, "[")', "line 1, column 22", "no regular expression"),
+    ('a == 1 ||\n  timestamp("x") > event.time', "line 2, column 13", "no timestamp"),
+    ('duration( "soon" ) < event.time - timestamp(at)', "line 1, column 11", "no duration"),
+    ("int('x') == a", "line 1, column 5", "no whole number"),
+]
+
+
+@pytest.mark.parametrize(("source", "place", "what"), CONSTANTS)
+def test_a_constant_that_fails_for_every_event_is_a_problem_at_its_place(source: str, place: str, what: str) -> None:
+    with pytest.raises(ConfigProblem) as caught:
+        compile_expression(source)
+    assert caught.value.text.startswith(place)
+    assert what in caught.value.text
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "a.matches('^(a|b)+$') && timestamp('2026-01-01T00:00:00Z') < event.time",
+        "a == 'x.matches(\"(\")'",
+        'a == 1 // timestamp("x")',
+        "a.matches('(' + b)",
+        "timestamp(at) > timestamp(b'x' == c ? d : e)",
+        "a.startsWith('(') && f.exists(x, x == duration('1h30m'))",
+    ],
+)
+def test_what_works_or_may_work_is_no_problem(source: str) -> None:
+    assert compile_expression(source)
+
+
 BODIES: list[Any] = [
     {},
     {"a": {}},

@@ -16,6 +16,8 @@ from cel_expr_python.ext import ext_encoders, ext_math, ext_optional, ext_string
 
 from gateway import ConfigProblem
 
+from .constants import check_constants
+
 ATTRIBUTES = {
     "event.id": cel.Type.STRING,
     "event.type": cel.Type.STRING,
@@ -42,6 +44,8 @@ _HEADER = re.compile(
     r"event\.headers\s*\[\s*([\"'])(?P<index>.*?)\1|event\.headers\.\??(?P<field>\w+)"
     r"|([\"'])(?P<member>[^\"'\n]*)\4\s+in\s+event\.headers"
 )
+_WORDS = re.compile(r"(?<![\w.])(?:and|or|not)\b(?!\s*[.\[])", re.IGNORECASE)
+_SIGNS = {"and": "&&", "or": "||", "not": "!"}
 _ROUNDS = 100
 """Names of one expression at the most; each round of asking finds at least one."""
 
@@ -77,6 +81,7 @@ def compile_expression(source: str) -> Compiled:
     answer = expression.return_type()
     if answer not in (cel.Type.BOOL, cel.Type.DYN):
         raise ConfigProblem((), f"the expression gives {answer.name()}, not yes or no", "compare it with something")
+    check_constants(source, _NO_CODE, lambda: _environment(set()))
     return Compiled(expression, tuple(sorted(names)))
 
 
@@ -148,4 +153,6 @@ def _problem(source: str, text: str) -> ConfigProblem:
     line, column, _ = faults[0]
     lines = source.splitlines() or [""]
     at = lines[min(line, len(lines)) - 1]
-    return ConfigProblem((), said, f"here: {at[: column - 1]}-->{at[column - 1 :]}")
+    words = dict.fromkeys(word.lower() for word in _WORDS.findall(_NO_CODE.sub('""', source)) if "Syntax" in said)
+    instead = "".join(f"; CEL writes {_SIGNS[word]} for {word}" for word in words)
+    return ConfigProblem((), said, f"here: {at[: column - 1]}-->{at[column - 1 :]}{instead}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -11,6 +12,13 @@ from .expression import compile_expression
 
 _ABSENT = 'UNKNOWN: No value with name "'
 _OVERLOAD = "UNKNOWN: No matching overloads found : "
+_UNDECIDED = ("INVALID_ARGUMENT", "OUT_OF_RANGE")
+"""Neither something absent nor types that do not fit: a pattern that is none, a division by zero, an overflow."""
+_OWN_WORDS = re.compile(
+    r"(divide|modulus) by zero|integer overflow|timestamp overflow|String to (Timestamp|Duration) conversion failed"
+    r"|cannot convert string to \w+|invalid regular expression|invalid base64 data|Invalid timezone"
+)
+"""What the library says without quoting anything."""
 
 Read = Callable[[Event], Any]
 
@@ -22,9 +30,9 @@ class Cel(Filter, name="cel"):
     `event.type`, `event.source`, `event.id`, `event.time`, `event.subject`, `event.correlation_id`,
     `event.headers["x-tenant"]` (names in lower case) and `event.body`.
 
-    What cannot be evaluated is not true: an absent key, a text where a number is compared. An event nobody can decide
-    about is refused: the expression gave something else than true or false, ran out of its budget, or read a value
-    that CEL does not have.
+    What is absent, and what cannot be compared, is not true: an absent key, a text where a number is compared. An event
+    nobody can decide about is refused: the expression gave something else than true or false, ran out of its budget,
+    read a value that CEL does not have, or could not be calculated, as a division by zero.
     """
 
     Config = str
@@ -54,6 +62,8 @@ class Cel(Filter, name="cel"):
             raise Reject("cel-not-boolean", "the expression gave neither true nor false")
         if answer.startswith("INVALID_ARGUMENT") and (what := _unfit(data)):
             raise Reject("cel-value", f"the expression reads {what}")
+        if answer.startswith(_UNDECIDED):
+            raise Reject("cel-value", f"the expression cannot be evaluated: {_said(answer)}")
         return False
 
     def explain(self, event: Event) -> str:
@@ -67,7 +77,9 @@ class Cel(Filter, name="cel"):
             return f"the types do not fit: {answer.removeprefix(_OVERLOAD)}"
         if answer.startswith("NOT_FOUND"):
             return "a key the expression reads is absent"
-        return f"the expression cannot be evaluated: {answer.partition(':')[0].lower().replace('_', ' ')}"
+        if answer.startswith("UNKNOWN: Index error: index="):
+            return "a list the expression reads is too short"
+        return f"the expression cannot be evaluated: {_said(answer)}"
 
     def _data(self, event: Event) -> dict[str, Any]:
         data = {}
@@ -95,6 +107,13 @@ class _Error(str):
     """What the library says when it could not evaluate; it may quote the event."""
 
     __slots__ = ()
+
+
+def _said(answer: str) -> str:
+    """Why it could not be evaluated, without what the library may quote of the event."""
+    kind, _, text = answer.partition(": ")
+    known = _OWN_WORDS.match(text)
+    return known[0] if known else kind.lower().replace("_", " ")
 
 
 def _reader(name: str) -> Read:
