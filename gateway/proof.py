@@ -23,6 +23,11 @@ class Proof(msgspec.Struct, frozen=True):
     """What retention has removed, in one line; empty when nothing."""
     report: Report
 
+    @property
+    def good(self) -> bool:
+        """Whether there is something, and nothing is wrong with it: of no records at all nothing is proven."""
+        return self.report.good and self.report.records > 0
+
 
 class StreamCut(msgspec.Struct, frozen=True):
     """What a stream says of messages it had and has no more."""
@@ -35,6 +40,11 @@ class StreamCut(msgspec.Struct, frozen=True):
     """Sequence of the first of them; 0 for none."""
     by_subject: bool
     """Whether retention itself makes holes: a limit per subject, or messages with a time to live."""
+
+    @property
+    def gone(self) -> str:
+        """In words, how many holes there are."""
+        return "1 message is gone from between" if self.holes == 1 else f"{self.holes:,} messages are gone from between"
 
     def explains(self, place: Place) -> bool:
         """Retention cuts a stream from its first message on: what stood before `place` is cut, unless from a hole."""
@@ -54,11 +64,11 @@ async def prove_stream(link: OneShot, stream: str, subject: str | None = None) -
     words = [f"retention or a purge has removed what was before sequence {cut.first}"] if cut.first > 1 else []
     if cut.holes:
         why = "its limit per subject may have" if cut.by_subject else "deleted one by one, or purged by subject"
-        words.append(f"{cut.holes} messages are gone from between, the first at {cut.first_hole}: {why}")
+        words.append(f"{cut.gone}, the first at {cut.first_hole}: {why}")
     report = verifier.finish()
     if cut.holes and not cut.by_subject and subject is None and not report.counts[Code.MISSING]:
         # Whole chains that nothing is tied to, or the end of one that is open.
-        text = f"{cut.holes} messages are gone from between, which no chain that is here misses"
+        text = f"{cut.gone}, which no chain that is here misses"
         report.find(Code.MISSING, Place(stream, cut.first_hole), text)
     return Proof(what, "; ".join(words), report)
 

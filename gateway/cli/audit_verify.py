@@ -18,9 +18,13 @@ from ..errors import ConfigProblem, Retry, ServerUnreachable
 from ..jetstream.oneshot import connected
 from ..observe import logs
 from ..proof import Proof, prove_file, prove_stream
+from ..subjects import token_is_safe, wildcard_fault
 from ..values import Duration
 from .exits import CONFIG_INVALID, FINDINGS, TRY_AGAIN, UNREACHABLE
 from .options import config_option, json_option
+
+_SHOWN = 50
+"""Findings shown in words; --json has more."""
 
 
 @click.command()
@@ -34,22 +38,23 @@ def verify(config: str, as_json: bool, server: str | None, subject: str | None, 
     """Prove audit chains whole.
 
     Reads the records of a stream, or of a file with its rotated parts, and says what is missing, changed, moved or
-    added, and what retention has cut. What has a slash in it, or is there as a file, is a file; else it is a stream.
+    added, and what retention has cut. What has a slash or a dot in it, or is there as a file, is a file; else it is a
+    stream.
 
-    Exit codes: 0 everything is as it was written, 1 findings, or there is no such stream or file, 69 no server answers
-    within --timeout, 75 the connection was closed for good, 78 the config cannot be used.
+    Exit codes: 0 everything is as it was written, 1 findings, or no such stream or file, or no record in it, 2 wrong
+    usage, 69 no server answers within --timeout, 75 the connection was closed for good, 78 the config cannot be used.
     """
     patience = _duration(timeout)
+    # No stream has a dot in its name, and a server would not answer to one.
+    is_file = os.sep in target or os.path.isfile(target) or not token_is_safe(target)
+    _check_subject(subject, is_file)
     try:
-        if os.sep in target or os.path.isfile(target):
-            proof = prove_file(target)
-        else:
-            proof = _stream(config, server, target, subject, patience)
+        proof = prove_file(target) if is_file else _stream(config, server, target, subject, patience)
     except OSError as error:
         click.echo(f"{target}: {error.strerror or error}", err=True)
         sys.exit(FINDINGS)
     click.echo(json.dumps(_document(target, proof), indent=2) if as_json else "\n".join(_lines(proof)))
-    if not proof.report.good:
+    if not proof.good:
         sys.exit(FINDINGS)
 
 
@@ -95,6 +100,15 @@ def _settings(config: str) -> model.Nats:
     return loaded.config.nats
 
 
+def _check_subject(subject: str | None, is_file: bool) -> None:
+    """A server would not answer to what can be no subject."""
+    if subject is None:
+        return
+    fault = "a file has no subjects" if is_file else wildcard_fault(subject)
+    if fault:
+        raise click.BadParameter(fault, param_hint="--subject")
+
+
 def _duration(text: str) -> float:
     try:
         return float(Duration.parse(text))
@@ -106,7 +120,7 @@ def _document(target: str, proof: Proof) -> dict[str, Any]:
     report = proof.report
     return {
         "target": target,
-        "ok": report.good,
+        "ok": proof.good,
         "records": report.records,
         "cut": proof.cut,
         "chains": [
@@ -133,12 +147,19 @@ def _lines(proof: Proof) -> list[str]:
             + (f", follows {chain.follows}" if chain.follows else "")
         )
     lines += [f"note: {note}" for note in report.notes]
-    lines += [str(finding) for finding in report.findings]
+    lines += [str(finding) for finding in report.findings[:_SHOWN]]
     found = sum(report.counts.values())
-    if found > len(report.findings):
-        lines.append(f"... and {found - len(report.findings)} more")
-    lines.append("good: nothing inside is missing or changed" if report.good else _count(found, "finding"))
+    if found > _SHOWN:
+        more = ", ".join(f"{code} {count:,}" for code, count in sorted(report.counts.items()))
+        lines.append(f"... and {found - _SHOWN:,} more; in all: {more}")
+    lines.append(_verdict(proof, found))
     return lines
+
+
+def _verdict(proof: Proof, found: int) -> str:
+    if found:
+        return _count(found, "finding")
+    return "good: nothing inside is missing or changed" if proof.good else "nothing was there to verify"
 
 
 def _count(number: int, what: str) -> str:

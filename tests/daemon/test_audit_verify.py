@@ -121,7 +121,7 @@ async def test_a_deleted_message_is_found_with_its_place(nc: Client, nats_server
     found = await verify("AUDIT", "--server", nats_server.url)
     assert found.code == 1
     assert "AUDIT:6: record 4 is missing before record 5 (missing)" in found.out
-    assert "1 messages are gone from between, the first at 5" in found.out
+    assert "1 message is gone from between, the first at 5" in found.out
 
 
 @pytest.mark.usefixtures("streams")
@@ -229,13 +229,43 @@ async def test_a_stream_that_is_not_there_is_a_finding(nats_server: EmbeddedServ
 
 
 @pytest.mark.usefixtures("streams")
-async def test_an_empty_stream_is_good(nats_server: EmbeddedServer) -> None:
+async def test_where_no_record_is_nothing_is_proven(nc: Client, nats_server: EmbeddedServer, tmp_path: Path) -> None:
+    """A subject with a slip, or a file that was emptied, must not pass for a good one."""
+    file = tmp_path / "audit.jsonl"
+    file.touch()
+    found = await verify(str(file))
+    assert (found.code, found.out.splitlines()[-1]) == (1, "nothing was there to verify")
     found = await verify("AUDIT", "--server", nats_server.url)
-    assert found.code == 0
-    assert found.out.splitlines() == [
-        "stream AUDIT, sequences 0 to 0: 0 records in 0 chains",
-        "good: nothing inside is missing or changed",
-    ]
+    assert (found.code, found.out.splitlines()[-1]) == (1, "nothing was there to verify")
+    await fill(nc, "AUDIT", chain(5)[1])
+    found = await verify("AUDIT", "--server", nats_server.url, "--subject", "audit.nothing", "--json")
+    assert (found.code, found.document["ok"], found.document["records"]) == (1, False, 0)
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (("AUDIT", "--subject", "audit..x"), "a subject has no empty tokens"),
+        (("AUDIT", "--subject", "audit.>.x"), "'>' may only be the last token"),
+        (("AUDIT", "--subject", "audit x"), "holds a space"),
+        (("./audit.jsonl", "--subject", "audit.x"), "a file has no subjects"),
+    ],
+)
+async def test_what_can_be_no_subject_is_wrong_usage(args: tuple[str, ...], text: str) -> None:
+    found = await verify(*args)
+    assert found.code == 2
+    assert text in " ".join(found.err.split())
+
+
+async def test_of_many_findings_the_first_are_listed_and_all_are_counted(tmp_path: Path) -> None:
+    """As of a stream that was never one of audits."""
+    file = tmp_path / "audit.jsonl"
+    file.write_bytes(b"hello\n" * 1500)
+    found = await verify(str(file))
+    lines = found.out.splitlines()
+    assert len(lines) == 53
+    assert lines[-2:] == ["... and 1,450 more; in all: foreign 1,500", "1,500 findings"]
+    assert len((await verify(str(file), "--json")).document["findings"]) == 1000
 
 
 async def test_a_server_that_is_away_is_69_after_the_timeout() -> None:
@@ -267,7 +297,9 @@ async def test_a_file_needs_no_server(tmp_path: Path) -> None:
     found = await verify(str(file))
     assert found.code == 1
     assert f"{file}:4: record 3 is missing before record 4 (missing)" in found.out
-    assert (await verify(str(tmp_path / "none.jsonl"))).code == 1
+    for name in (str(tmp_path / "none.jsonl"), "none.jsonl"):
+        found = await verify(name)
+        assert (found.code, found.err) == (1, f"{name}: No such file or directory\n")
 
 
 @pytest.mark.usefixtures("streams")
