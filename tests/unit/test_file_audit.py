@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gateway.audit_files import AuditFiles
 from gateway.chain.report import Report
 from gateway.components.audits.file import FileAudit
 from gateway.errors import ConfigProblem, RouteFault
@@ -184,6 +185,39 @@ def test_rotation_keeps_the_chain_over_all_parts(path: Path, make: Make) -> None
     assert proof.report.records == 62
     assert f"{len(names)} older parts" in proof.what
     assert prove_file(f"{path}.000003").report.records == 62, "any part stands for all of them"
+
+
+@pytest.mark.parametrize("batch", [7, 500])
+def test_a_batch_is_spread_over_as_many_parts_as_it_fills(path: Path, make: Make, batch: int) -> None:
+    """`rotate.size` is a limit whatever arrives at once; only a record that is larger by itself is over it."""
+    audit = make(rotate={"size": "2KiB", "keep": 1000})
+    for start in range(0, 500, batch):
+        audit.record([record(number) for number in range(start, min(start + batch, 500))])
+    audit.record([record(500, reason="x" * 5000), record(501)])
+    audit.close()
+    sizes = [os.path.getsize(path.parent / name) for name in os.listdir(path.parent)]
+    assert len([size for size in sizes if size > 2048]) == 1
+    report = found(path)
+    assert report.good, report.findings
+    assert report.records == 504
+
+
+def test_what_was_written_before_a_disk_was_full_is_not_written_again(path: Path, make: Make) -> None:
+    """Else a batch that begins well would fill the disk with every new try."""
+    audit = make(rotate={"size": "2KiB", "keep": 1000})
+    audit.record([record(1)])
+    batch = [record(number) for number in range(2, 20)]
+    with files_no_larger_than(path.stat().st_size + 1200):
+        batch.insert(12, record(100, reason="x" * 4000))
+        for _ in range(3):
+            with pytest.raises(RouteFault, match="File too large"):
+                audit.record(batch)
+    audit.record(batch)
+    audit.close()
+    report = found(path)
+    assert report.good, report.findings
+    said = [line for _, line in AuditFiles(str(path)).lines() if b'"outcome"' in line]
+    assert len(said) == 20
 
 
 def test_what_rotation_deleted_is_cut_and_what_somebody_deleted_is_missing(path: Path, make: Make) -> None:

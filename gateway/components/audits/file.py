@@ -35,9 +35,10 @@ class FileAudit(Audit, name="file"):
 
     One writer per file: `path` takes the placeholders `{$gateway}`, `{$route}` and `{$stream}`, so that `defaults` can
     give each route its own. A part that would grow over `rotate.size` becomes `PATH.000001`, `.000002`, ...; the newest
-    `rotate.keep` of them stay; with `rotate: null` it grows for ever. With `fsync: always` each batch is on the disk
-    before its events are settled; with `interval` within a second, with `never` when the system likes: then a crash of
-    the machine, though not of the gateway, can lose the last records. A full disk holds the route until there is room.
+    `rotate.keep` of them stay; only a record that is larger by itself makes a larger one. With `rotate: null` the file
+    grows for ever. With `fsync: always` each batch is on the disk before its events are settled; with `interval` within
+    a second, with `never` when the system likes: then a crash of the machine, though not of the gateway, can lose the
+    last records. A full disk holds the route until there is room.
     """
 
     class Config(Settings, frozen=True):
@@ -104,10 +105,19 @@ class FileAudit(Audit, name="file"):
     def _append(self, chain: Chain, news: Sequence[AuditRecord]) -> None:
         journal, rotate = self._journal, self.config.rotate
         assert journal is not None
-        data = b"".join(chain.seal(record).data + b"\n" for record in news)
-        if rotate is not None and journal.size and journal.size + len(data) > rotate.size:
-            journal.rotate()
-        journal.append(data)
+        lines: list[bytes] = []
+        size, first = journal.size, 0
+        for index, record in enumerate(news):
+            line = chain.seal(record).data + b"\n"
+            if rotate is not None and size and size + len(line) > rotate.size:
+                journal.append(b"".join(lines))
+                journal.rotate()
+                # They are on the disk: told again, after the rest has failed, they would fill it up.
+                self._told.remember(news[first:index])
+                lines, size, first = [], 0, index
+            lines.append(line)
+            size += len(line)
+        journal.append(b"".join(lines))
         if self.config.fsync == "always":
             journal.sync()
         elif self.config.fsync == "interval" and self._timer is None:
