@@ -13,13 +13,13 @@ import msgspec
 
 from ..config.loader import examine_text
 from ..config.schema import config_schema
-from ..errors import ConfigError, EventError
-from ..event import Event
+from ..errors import ConfigError
 from ..hookspecs import GROUP
 from ..plugin import Audit, Codec, Component, Filter, Transform
 from ..registry import BASES, BUILTIN, Registry, Status, load_plugins
-from .events import make_event
-from .steps import make_component, run_step, wait_for
+from .configs import unreadable
+from .exercise import exercise
+from .steps import make_component
 
 _CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _ARGUMENTS: dict[type[Component], dict[str, int]] = {
@@ -29,8 +29,6 @@ _ARGUMENTS: dict[type[Component], dict[str, int]] = {
     Codec: {"decode": 3, "encode": 2, "attributes": 2},
 }
 """The arguments each method is called with."""
-_ODD_BODIES: tuple[Any, ...] = ({}, {"id": None}, [], "text", 5, None, {"detail": {"data": [None, {"a": 1}]}})
-"""What every filter and transform meets some day."""
 
 
 class PluginComplaints(AssertionError):
@@ -46,8 +44,9 @@ def check_plugin(plugin: Any) -> None:
     """Check a plugin, given as its module (or object with hooks) or as the name it is installed under.
 
     It must load; each component needs a summary, an example that can be read, prepared and described in the JSON
-    Schema, codes in kebab-case, and methods that can be called as the gateway calls them; filters and transforms must
-    answer, and not raise, for events that hold nothing they expect, and must leave the event they are given as it is.
+    Schema, codes in kebab-case, and methods that can be called as the gateway calls them. Filters and transforms must
+    answer in time, and not raise, for events that hold nothing they expect, and must leave the event they are given as
+    it is; codecs must give what the contract says. None may hold up the loop, where every route waits for it.
     Raises PluginComplaints with everything found.
     """
     name = plugin if isinstance(plugin, str) else "test"
@@ -101,8 +100,8 @@ def _component(kind: str, component: type[Component], settings: Any) -> Iterator
         yield f"prepare raised {type(error).__name__}: {error}"
         return
     # What opens something may need a server or a file: those tests are the author's.
-    if isinstance(made, Filter | Transform) and type(made).open is Component.open:
-        yield from _odd_events(made)
+    if type(made).open is Component.open:
+        yield from exercise(made)
 
 
 def _words(component: type[Component]) -> Iterator[str]:
@@ -115,6 +114,8 @@ def _words(component: type[Component]) -> Iterator[str]:
         if not isinstance(getattr(component, flag), bool):
             yield f"{flag} is {getattr(component, flag)!r}, not True or False"
     config = component.Config
+    for kind in unreadable(config):
+        yield f"its Config holds {kind.__name__}, which cannot be read from a config: derive it from gateway.Settings"
     if isinstance(config, type) and issubclass(config, msgspec.Struct):
         settings = config.__struct_config__
         if not settings.forbid_unknown_fields:
@@ -131,43 +132,6 @@ def _signatures(base: type[Component], component: type[Component]) -> Iterator[s
         except TypeError:
             own = "argument" if count == 1 else "arguments"
             yield f"{name}{method} cannot be called with {count} {own} beside self"
-
-
-def _odd_events(made: Filter | Transform) -> Iterator[str]:
-    for body in _ODD_BODIES:
-        event = make_event(body)
-        shown = json.dumps(body)
-        result = run_step(made, event)
-        if result.code in ("filter-error", "transform-error") and not _refuses(made, event):
-            yield f"for the body {shown} it is a {result.code}: {result.reason}"
-            return
-        if event.body != body or event.changed:
-            yield f"it changed the event it was given, whose body was {shown}; return event.set(...) instead"
-            return
-        if isinstance(made, Filter) and not _remembers(made) and run_step(made, event).verdict != result.verdict:
-            yield f"it said {result.verdict} and then something else of the same event, whose body was {shown}"
-            return
-
-
-def _refuses(made: Filter | Transform, event: Event) -> bool:
-    """Whether it ends in an error of the event's own, such as a place that cannot be set, and not in a slip."""
-
-    async def call() -> None:
-        value = made.accepts(event) if isinstance(made, Filter) else made.apply(event)
-        if inspect.isawaitable(value):
-            await value
-
-    try:
-        wait_for(call)
-    except EventError:
-        return True
-    except Exception:  # noqa: BLE001 - the slip; its place has been said
-        return False
-    return False
-
-
-def _remembers(made: Filter) -> bool:
-    return type(made).settled is not Filter.settled
 
 
 def _default_settings(registry: Registry, name: str) -> Any:

@@ -78,8 +78,13 @@ def run_step(
     if isinstance(step, type):
         route, made = _compiled(step, config, settings)
         return wait_for(lambda: _opened(route, made, event))
+    return wait_for(step_call(step, event))
+
+
+def step_call(step: Filter | Transform, event: Event) -> Callable[[], Coroutine[Any, Any, StepResult]]:
+    """What runs a component made before over an event."""
     route = _route_around(step)
-    return wait_for(lambda: _run(route, event))
+    return lambda: _run(route, event)
 
 
 def registry_of(component: type[Component]) -> Registry:
@@ -103,9 +108,10 @@ class _Point:
 def kind_of(component: type[Component]) -> str:
     """codec, filter, transform or audit; TypeError for anything else."""
     for kind, base in BASES.items():
-        if issubclass(component, base):
+        if isinstance(component, type) and issubclass(component, base):
             return kind
-    raise TypeError(f"{component.__name__} is no Codec, Filter, Transform or Audit")
+    what = component.__name__ if isinstance(component, type) else repr(component)
+    raise TypeError(f"{what} is no Codec, Filter, Transform or Audit: give the class")
 
 
 def _compiled(component: type[Component], config: Any, settings: Any) -> tuple[CompiledRoute, Component]:
@@ -139,6 +145,8 @@ def _contexts(config: model.Config, settings: Any) -> Callable[[str, str], Conte
 
 def _route_around(step: Filter | Transform) -> CompiledRoute:
     """A route whose only step is this very component."""
+    if not isinstance(step, Filter | Transform):
+        raise TypeError(f"{step!r} is no filter or transform: give the class, or what make_component made of it")
     route, _ = _compiled(_Passing, None, None)
     call = step.accepts if isinstance(step, Filter) else step.apply
     (old,) = route.steps
