@@ -110,6 +110,7 @@ def test_a_broken_schema_is_told_and_the_former_one_stays(
             assert "bucket SCHEMAS: order: type: 1 is not valid" in caplog.text
             assert "the former one stays" in caplog.text
             assert "bucket SCHEMAS: other: line 1, column 2" in caplog.text
+            assert "there is no former one" in caplog.text
             bucket.change("order", b"true")
             await until(lambda: "order" not in gate.library.broken)
             assert "order is in use again" in caplog.text
