@@ -43,7 +43,9 @@ def faults(value: Any, meta: msgspec.Meta, *, secret: bool) -> Iterator[Fault]:
     yield from _lengths(value, meta, hint, secret=secret)
     if meta.pattern is not None and isinstance(value, str) and not _matches(meta.pattern, value):
         text = "the value" if secret else shown(value)
-        yield Fault(Code.INVALID_VALUE, f"{text} does not match {meta.pattern}", hint)
+        wanted = (meta.extra or {}).get("expected")
+        fault = f"{text} is not {wanted}" if wanted else f"{text} does not match {meta.pattern}"
+        yield Fault(Code.INVALID_VALUE, fault, hint)
     check = (meta.extra or {}).get("check")
     if check is not None:
         try:

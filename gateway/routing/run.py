@@ -217,6 +217,10 @@ def where(error: BaseException) -> str:
     # Not by the traceback module: for each event it would read the source file anew, on the event loop.
     code = trace.tb_frame.f_code
     file = code.co_filename.rsplit("/", 1)[-1]
+    package = trace.tb_frame.f_globals.get("__package__")
+    if isinstance(package, str) and package:
+        # Most plugins have an __init__.py.
+        file = f"{package.replace('.', '/')}/{file}"
     return one_line(f"{type(error).__name__} in {file}:{trace.tb_lineno} {code.co_name}")
 
 

@@ -203,6 +203,7 @@ def test_a_good_value_becomes_the_type_that_is_wanted(text: str, wanted: Any, va
         ("«[]", Annotated[list[int], Meta(min_length=1)], ["needs at least 1 item, found 0 (invalid-value)"]),
         ("«abc", Annotated[str, Meta(max_length=2)], ["takes at most 2 characters, found 3 (invalid-value)"]),
         ("«Ab", Annotated[str, Meta(pattern="^[a-z]+$")], ['"Ab" does not match ^[a-z]+$ (invalid-value)']),
+        ("«Ab", Annotated[str, Meta(pattern="^[a-z]+$", extra={"expected": "a word"})], ['"Ab" is not a word']),
         ('«"a\\n"', Annotated[str, Meta(pattern="^[a-z]+$")], ['"a\\n" does not match ^[a-z]+$ (invalid-value)']),
     ],
 )

@@ -124,7 +124,12 @@ async def test_the_route_waits_for_its_bucket_and_says_so(
 
 
 async def test_a_bucket_made_anew_is_read_anew(
-    nc: Client, js: JetStreamContext, customers: KeyValue, run_gateway: RunGateway, route: Route
+    nc: Client,
+    js: JetStreamContext,
+    customers: KeyValue,
+    run_gateway: RunGateway,
+    route: Route,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """What was remembered of the old one is forgotten; events in between are tried again, none is lost."""
     gateway = await run_gateway({"routes": [route(transforms=[enrich()], retry={"attempts": 100})]})
@@ -147,6 +152,8 @@ async def test_a_bucket_made_anew_is_read_anew(
         return bool(await customer_of(nc, js) == "newer")
 
     await eventually(watched)
+    await eventually(lambda: "bucket customers is watched again" in caplog.messages)
+    assert any(message.startswith("bucket customers is not watched: ") for message in caplog.messages)
 
 
 async def test_what_changed_while_the_server_was_away_is_seen(

@@ -116,8 +116,8 @@ async def test_a_component_that_breaks_the_contract_costs_its_event_only(
         assert letter.headers["Gateway-Error-Step"] == f"{where[:-1]}-0-{component.name}"
         assert SECRET not in letter.header_block.decode(), "an error text may hold event data"
     by_fault = {letter.json["do"]: letter.headers["Gateway-Error-Message"] for letter in letters}
-    assert by_fault["raise"].startswith("ValueError in test_faulty_components.py:")
-    assert by_fault["exit"].startswith("SystemExit in test_faulty_components.py:")
+    assert by_fault["raise"].startswith("ValueError in tests/jetstream/test_faulty_components.py:")
+    assert by_fault["exit"].startswith("SystemExit in tests/jetstream/test_faulty_components.py:")
     await settled(nc)
     assert gateway.stats().up
 

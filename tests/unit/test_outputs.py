@@ -263,7 +263,7 @@ def test_a_body_a_codec_cannot_write_is_refused_for_that_target_alone() -> None:
     targets = "[{subject: a, codec: picky}, {subject: b}, {subject: c, codec: raw}]"
     made = copies_of(route_of(codecs=[Picky], targets=targets), delivery_of(b'{"id": "4111"}'))
     assert [(copy.code, copy.open) for copy in made] == [("encode-error", False), ("", True), ("encode-error", False)]
-    assert re.fullmatch(r"KeyError in test_outputs.py:\d+ encode", made[0].fault)
+    assert re.fullmatch(r"KeyError in tests/unit/test_outputs\.py:\d+ encode", made[0].fault)
 
 
 def test_a_copy_is_too_large_by_payload_and_headers_together() -> None:

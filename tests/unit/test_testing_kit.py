@@ -114,7 +114,7 @@ def test_a_filter_s_verdict_is_that_of_a_route() -> None:
         ("drop", "dropped", "", "enough", 0),
         ("reject", "failed", "refused", "it says so", 0),
         ("retry", "again", "retry", "later", 0),
-        ("crash", "failed", "transform-error", "KeyError in test_testing_kit.py", 0),
+        ("crash", "failed", "transform-error", "KeyError in tests/unit/test_testing_kit.py:", 0),
         ("nothing", "failed", "transform-error", "a NoneType", 0),
     ],
 )

@@ -170,7 +170,7 @@ class Enrich(Transform, name="enrich"):
                 async for key, value in changes:
                     self._cache.changed(key, value)
             except Retry as fault:
-                self._say("not watched: %s", fault.message)
+                self._say("is not watched: %s", fault.message)
             except Exception:
                 self.context.log.exception("the watch failed", extra={"event": "enrich.failed"})
             finally:
@@ -192,11 +192,9 @@ class Enrich(Transform, name="enrich"):
             except Exception:
                 self.context.log.exception("the watch failed", extra={"event": "enrich.failed"})
             else:
-                self._say("watched again%s", "")
+                self._say("is watched again%s", "")
                 return changes
 
     def _say(self, text: str, more: str) -> None:
         bucket = self.config.bucket
-        self.context.log.warning(
-            f"bucket %s is {text}", bucket, more, extra={"event": "enrich.watch", "bucket": bucket}
-        )
+        self.context.log.warning(f"bucket %s {text}", bucket, more, extra={"event": "enrich.watch", "bucket": bucket})

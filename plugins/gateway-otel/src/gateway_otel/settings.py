@@ -8,13 +8,17 @@ from msgspec import Meta, field
 
 from gateway import Duration, Secret, Settings
 
+_URL = Meta(
+    pattern=r"^https?://[^/\s]+/\S+$",
+    extra={"expected": "a whole http or https URL", "hint": "with its path, as in http://127.0.0.1:4318/v1/traces"},
+)
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 
 
 class OtelSettings(Settings, frozen=True):
     """The collector and how spans get there; one for all routes."""
 
-    endpoint: Annotated[str, Meta(pattern=r"^https?://[^/\s]+/\S+$")] = "http://127.0.0.1:4318/v1/traces"
+    endpoint: Annotated[str, _URL] = "http://127.0.0.1:4318/v1/traces"
     """The whole URL, path included; OTLP over HTTP with protobuf."""
     headers: dict[str, Secret] = field(default_factory=dict)
     """Sent with every request, for collectors that want a key; one with an empty value is left out."""
