@@ -16,9 +16,9 @@ help:  ## show this list
 demo: .venv/.installed-embedded  ## route events on a real nats-server and watch; Ctrl-C ends it
 	@$(BIN)/gateway demo $(ARGS)
 
-# Most tests wait for a server, so files run side by side; ARGS='-n 0' has one after the other.
+# Most tests wait for a server, so files run side by side, the long ones first; ARGS='-n 0': one after the other.
 test: .venv/.installed-test  ## run the whole suite against real nats-servers
-	@$(BIN)/pytest -n auto --dist loadfile $(ARGS)
+	@$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: .venv/.installed-test  ## format, lint, types, floors, example configs
 	$(BIN)/ruff format --check .

@@ -61,6 +61,8 @@ def _at_it(suspects: list[Culprit]) -> bool:
     last = suspects[-1]
     if len(suspects) > 1 and suspects[-2].frame is last.frame:
         return True
+    if last.component is None:
+        return False
     return len(suspects) > 3 and all(one.component is last.component for one in suspects[-4:])
 
 
