@@ -79,7 +79,7 @@ async def test_kill_9_at_any_moment_leaves_a_chain_that_verifies(
         await publish(nc, "in.one", 1500)
         events += 1500
         before = await count(nc, "AUDIT")
-        await eventually(lambda before=before: _over(nc, before + 50), interval=0.001)
+        await eventually(lambda before=before: _over(nc, before + 50), 30, interval=0.001)
         gateway.kill9()
         report = await stored_chain(nc)
         assert report.good, report.findings
@@ -87,7 +87,7 @@ async def test_kill_9_at_any_moment_leaves_a_chain_that_verifies(
         have = {record["sequence"] for record in await recorded(nc)}
         assert set(range(1, info["ack_floor"]["stream_seq"] + 1)) <= have, "an event is settled without its record"
         await gateway.start()
-    await settled(nc, "one")
+    await settled(nc, "one", timeout=30)
     gateway.term()
     assert await gateway.wait() == 0
     assert {record["sequence"] for record in await recorded(nc)} == set(range(1, events + 1))
