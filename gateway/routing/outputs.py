@@ -175,14 +175,16 @@ def _encode(target: CompiledTarget, event: Event, delivery: Delivery) -> tuple[E
         raise
     except BaseException as error:  # noqa: BLE001 - a codec that cannot write this body must not stop the lane
         return Failed("encode", "encode-error", where(error)), True
-    if type(encoded) is not Encoded or type(encoded.data) is not bytes or not _are_texts(encoded.headers):
+    if (
+        type(encoded) is not Encoded
+        or type(encoded.data) is not bytes
+        or not (not encoded.headers or _are_texts(encoded.headers))
+    ):
         return Failed("encode", "encode-error", "a codec answers Encoded with bytes and headers of texts"), True
     return encoded, True
 
 
 def _are_texts(headers: object) -> bool:
-    if not headers:
-        return True
     return isinstance(headers, Mapping) and all(
         isinstance(name, str) and isinstance(value, str) for name, value in headers.items()
     )

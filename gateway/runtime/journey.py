@@ -18,14 +18,14 @@ from ..ports import Clock, Publisher, Source
 from ..routing.letters import OMITTED, Fault, dead_letter
 from ..routing.outputs import copies, hops_of
 from ..routing.route import CompiledRoute, MessageIds
-from ..routing.run import Again, Failed, Passed, Result, Stopped, Suspended, one_line
+from ..routing.run import Again, Failed, Passed, Result, StepInterrupted, Stopped, Suspended, one_line, run
 from ..routing.verdict import CRASH_LOOP, GiveUp, HandOver, after_event_fault
 from .auditing import Auditor
 from .faults import Faults
 from .sender import Sender
 from .settling import Settler
 from .stats import RouteStats
-from .steps import resume, run
+from .steps import interrupted, resume
 from .waiting import StepRunner
 from .window import Entry, Phase, Window
 from .worker import Workers
@@ -159,7 +159,12 @@ class Journey:
             self._fail(entry, Fault(step="decode", code=error.code, message=error.message))
             return
         entry.event = event
-        self._after(entry, run(self.route, event))
+        result: Result
+        try:
+            result = run(self.route, event)
+        except StepInterrupted as error:
+            result = interrupted(error)
+        self._after(entry, result)
 
     def _after(self, entry: Entry, result: Result) -> None:
         """What follows from what the steps made of it."""

@@ -169,7 +169,9 @@ class Lane:
             return
         entry = Entry(delivery, now, now + self._ack_wait / 2)
         self.window.add(entry)
-        if self._ready and not self._waiting and self._may_begin():
+        # The usual case without a call: each event comes by here.
+        free = self._bucket is None and self.window.split <= self._max_bytes
+        if self._ready and not self._waiting and (free or self._may_begin()):
             self._journey.begin(entry)
         else:
             self._waiting.append(entry)
