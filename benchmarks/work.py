@@ -47,6 +47,7 @@ def config(
         "name": "bench",
         "nats": {"servers": [url]},
         "http": {"listen": listen},
+        "plugins": {"only": []},
         "routes": [
             {
                 "name": "bench",

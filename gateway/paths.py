@@ -161,45 +161,78 @@ def walk(value: Any, steps: tuple[str, ...]) -> Any:
     return value
 
 
-def put(value: Any, steps: tuple[str, ...], new: Any, at: int = 0) -> Any:
+_NOTHING: Final[dict[str, Any]] = {}
+"""Where an object has to be made; `put` copies what it changes."""
+
+
+def put(value: Any, steps: tuple[str, ...], new: Any) -> Any:
     """A copy of `value` with `new` at `steps`; only the branches on the way are copied.
 
     Missing objects are made, list items never: an index outside the list, or a step into a scalar, raises
-    EventError (`transform-error`). `at` counts the steps already taken.
+    EventError (`transform-error`).
     """
+    if type(value) is not dict:
+        return _put(value, steps, new, 0)
+    # The usual case, objects all the way, without a call for each step.
+    root = node = value.copy()
+    for step in steps[:-1]:
+        inner = node.get(step, _NOTHING)
+        if type(inner) is not dict:
+            return _put(value, steps, new, 0)
+        node[step] = inner = inner.copy()
+        node = inner
+    node[steps[-1]] = new
+    return root
+
+
+def _put(value: Any, steps: tuple[str, ...], new: Any, at: int) -> Any:
+    """The same where lists are on the way; `at` counts the steps already taken."""
     step = steps[at]
     last = at == len(steps) - 1
     kind = type(value)
     if kind is dict:
         copied = value.copy()
-        copied[step] = new if last else put(value.get(step, _NOTHING), steps, new, at + 1)
+        copied[step] = new if last else _put(value.get(step, _NOTHING), steps, new, at + 1)
         return copied
     if kind is list and _INDEX.fullmatch(step) and int(step) < len(value):
         index = int(step)
-        inner = new if last else put(value[index], steps, new, at + 1)
+        inner = new if last else _put(value[index], steps, new, at + 1)
         return [*value[:index], inner, *value[index + 1 :]]
     place = ".".join(steps[: at + 1])
     raise EventError("transform-error", f"cannot set {place}: {_what(value)} has no such place")
 
 
-_NOTHING: Final[dict[str, Any]] = {}
-"""Where an object has to be made; `put` copies what it changes."""
-
-
 def cut(value: Any, steps: tuple[str, ...]) -> Any:
     """A copy of `value` without what is at `steps`; `value` itself when nothing is there."""
+    node = value
+    for step in steps:
+        if type(node) is not dict:
+            return _cut(value, steps)
+        if step not in node:
+            return value
+        node = node[step]
+    root = node = value.copy()
+    for step in steps[:-1]:
+        node[step] = inner = node[step].copy()
+        node = inner
+    del node[steps[-1]]
+    return root
+
+
+def _cut(value: Any, steps: tuple[str, ...]) -> Any:
+    """The same where lists are on the way."""
     step, rest = steps[0], steps[1:]
     kind = type(value)
     if kind is dict and step in value:
         if not rest:
             return {key: inner for key, inner in value.items() if key != step}
-        inner = cut(value[step], rest)
+        inner = _cut(value[step], rest)
         return value if inner is value[step] else {**value, step: inner}
     if kind is list and _INDEX.fullmatch(step) and int(step) < len(value):
         index = int(step)
         if not rest:
             return [*value[:index], *value[index + 1 :]]
-        inner = cut(value[index], rest)
+        inner = _cut(value[index], rest)
         return value if inner is value[index] else [*value[:index], inner, *value[index + 1 :]]
     return value
 

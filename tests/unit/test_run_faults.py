@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway import Event, Reject, Retry
 from gateway.errors import DecodeError, EventError
-from gateway.routing.run import Again, Failed, Suspended, failed_step, one_line
+from gateway.routing.run import Again, Failed, StepInterrupted, Suspended, failed_step, one_line, run
 from gateway.runtime import steps
 from tests.unit.routes import answer_of, delivery_of, filter_, opened, raises, route_of, transform, went
 
@@ -56,7 +56,7 @@ def test_an_unexpected_exception_ends_the_event_and_tells_nothing_of_it(error: B
         result = went(route)
         assert isinstance(result, Failed)
         assert (result.step, result.code) == (route.steps[0].label, code)
-        assert re.fullmatch(rf"{type(error).__name__} in routes\.py:\d+ answer", result.message)
+        assert re.fullmatch(rf"{type(error).__name__} in tests/unit/routes\.py:\d+ answer", result.message)
 
 
 def test_a_keyboard_interrupt_is_the_operator_s_and_goes_through() -> None:
@@ -73,13 +73,17 @@ def test_in_the_daemon_it_can_only_be_the_step_s_and_ends_the_event(later: bool)
 
     first = [transform(waits, "first")] if later else []
     route = route_of(*first, transform(raises(KeyboardInterrupt())))
-    result = steps.run(route, opened(route, delivery_of(b"{}")))
     if later:
-        assert isinstance(result, Suspended)
-        result = steps.resume(route, result, answer_of(result))
+        suspended = run(route, opened(route, delivery_of(b"{}")))
+        assert isinstance(suspended, Suspended)
+        result = steps.resume(route, suspended, answer_of(suspended))
+    else:
+        with pytest.raises(StepInterrupted) as raised:
+            run(route, opened(route, delivery_of(b"{}")))
+        result = steps.interrupted(raised.value)
     assert isinstance(result, Failed)
     assert (result.step, result.code) == (route.steps[-1].label, "transform-error")
-    assert result.message.startswith("KeyboardInterrupt in routes.py:")
+    assert result.message.startswith("KeyboardInterrupt in tests/unit/routes.py:")
 
 
 def test_a_pause_that_is_no_number_is_a_fault_of_the_step() -> None:
