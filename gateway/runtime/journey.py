@@ -60,6 +60,7 @@ class Journey:
         self._now = clock.monotonic
         self._left = left
         self._audits = bool(route.audits)
+        self._keeps_events = self._audits or route.has_memory
         self._faults = faults
         self._tasks: set[asyncio.Task[None]] = set()
         self._ids = MessageIds(route, "")
@@ -208,6 +209,9 @@ class Journey:
             return
         if len(events) > 1:
             self._window.note_split(entry, sum(copy.size for copy in made))
+        if not self._keeps_events:
+            # A thousand decoded bodies that nobody reads any more push what is worked on out of the processor's cache.
+            entry.event = None
         entry.phase = Phase.SENDING
         entry.copies = made
         to_send = [copy for copy in made if not copy.code]
