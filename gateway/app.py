@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from importlib.metadata import version
+from operator import attrgetter
 
 from .clock import SystemClock
 from .config import model
@@ -35,8 +36,8 @@ log = logging.getLogger("gateway")
 DISTRIBUTION = "nats-event-gateway"
 CONNECT_PATIENCE = 2.0
 """Seconds until a server that does not answer at the start counts as away."""
-OF_THE_PROCESS = ("nats", "http", "log")
-"""Fields of the config that a reload leaves as they are."""
+OF_THE_PROCESS = ("nats.domain", "nats.inbox_prefix", "http")
+"""What of the config a reload leaves as it is."""
 
 
 class ReloadRefused(GatewayError):
@@ -49,6 +50,7 @@ class Application:
     def __init__(self, config: model.Config, registry: Registry) -> None:
         """Compile the routes; raises ConfigError when one cannot be."""
         self.config = config
+        self._at_start = config
         self.registry = registry
         self._slot = Slot(config.name, os.environ.get("STATE_DIRECTORY", ""))
         self.instance = self._slot.instance
@@ -121,6 +123,7 @@ class Application:
     async def stop(self) -> None:
         """Drain, flush, close."""
         self._life.stopping(self._info())
+        self._edge.connection.stay()
         await self._gateway.drain(float(self.config.drain))
         self._block_watch.stop()
         if self._lag is not None:
@@ -140,7 +143,7 @@ class Application:
             raise ReloadRefused(
                 f"the gateway's name changes from {self.config.name} to {config.name}: restart it for that"
             )
-        kept = [field for field in OF_THE_PROCESS if getattr(config, field) != getattr(self.config, field)]
+        kept = [name.replace("_", "-") for name in OF_THE_PROCESS if _part(config, name) != _part(self._at_start, name)]
         if kept:
             log.warning(
                 "changed, and used only after a restart: %s", ", ".join(kept), extra={"event": "config.needs-restart"}
@@ -152,7 +155,13 @@ class Application:
             raise
         self._edge.use(config)
         life = LifeCycle(registry.manager)
+        connection = self._edge.connection
+        if connection.connected:
+            connection.stay()  # Routes that drain need the connection they have.
+        else:
+            connection.use(config.nats)
         done = await self._gateway.reload(routes, self._disabled(config), float(self.config.drain), life)
+        connection.use(config.nats)
         self.config, self.registry, self._life = config, registry, life
         stats = self.stats
         stats.plugins = _shown(registry)
@@ -178,6 +187,11 @@ class Application:
     @staticmethod
     def _disabled(config: model.Config) -> list[str]:
         return [route.name for route in config.routes if not route.enabled]
+
+
+def _part(config: model.Config, name: str) -> object:
+    """A value deep in the config, by its dotted name."""
+    return attrgetter(name)(config)
 
 
 def _shown(registry: Registry) -> list[tuple[str, str, str]]:

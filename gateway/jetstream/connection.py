@@ -1,4 +1,4 @@
-"""The connection to the servers: made with patience, rebuilt when it was closed for good, told apart from a gap."""
+"""The connection to the servers: made with patience, rebuilt when it was closed for good, moved to another sign-in."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 
 import nats.errors
 
 from ..config import model
 from ..errors import RouteFault
-from .signin import sign_in
+from .signin import fingerprint, sign_in
 from .wire import Sink, Wire
 
 log = logging.getLogger("gateway.nats")
@@ -26,6 +27,8 @@ COMPLAINT_PAUSE = 30.0
 """Seconds between two log lines about a server that cannot be reached."""
 MAX_PAUSE = 30.0
 """Seconds between tries to build a connection that was closed for good, at most."""
+GRACE = 2.0
+"""Seconds a connection stays that we moved away from: requests under way have their answers by it."""
 
 
 class Connection:
@@ -51,7 +54,10 @@ class Connection:
         self._complained_at = -COMPLAINT_PAUSE
         self._was_connected = False
         self._builder: asyncio.Task[None] | None = None
-        self._closed = asyncio.Event()
+        self._parting: set[asyncio.Task[None]] = set()
+        self._signed = ""
+        """Fingerprint of the config the present client was made with."""
+        self._stays = False
         self._there = asyncio.Event()
 
     @property
@@ -67,6 +73,26 @@ class Connection:
     def start(self) -> None:
         """Begin to connect, and go on doing so for as long as it takes."""
         self._builder = asyncio.get_running_loop().create_task(self._keep())
+
+    def use(self, config: model.Nats) -> None:
+        """Go over to other servers or another sign-in, if they are others; files count with their content.
+
+        The connection there is stays until the other one stands, and for as long as that takes.
+        """
+        self._config = config
+        self._stays = False
+        self._complained_at = -COMPLAINT_PAUSE
+        self._build_anew()
+
+    def stay(self) -> None:
+        """Do not move before `use`: routes that drain need the connection they have."""
+        self._stays = True
+        self._build_anew()
+
+    def _build_anew(self) -> None:
+        if self._builder is not None and not self._closing:
+            self._builder.cancel()
+            self._builder = asyncio.get_running_loop().create_task(self._keep(self._builder))
 
     async def wait(self, seconds: float) -> bool:
         """Whether there is a connection, now or within so many seconds."""
@@ -88,8 +114,11 @@ class Connection:
     async def close(self) -> None:
         """Flush and close for good."""
         self._closing = True
-        if self._builder is not None:
-            self._builder.cancel()
+        tasks = {task for task in (self._builder, *self._parting) if task is not None}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         if self.connected:
             self.wire.flush_out()
             try:
@@ -98,55 +127,92 @@ class Connection:
                 log.warning("could not flush before closing: %s", error, extra={"event": "nats.flush-failed"})
         if not self.generation:
             return  # Never connected: nats-py refuses to close what it did not open.
+        await self._close(self.wire)
+
+    @staticmethod
+    async def _close(wire: Wire) -> None:
         try:
-            await asyncio.wait_for(self.wire.close(), 3)
+            await asyncio.wait_for(wire.close(), 3)
         except (TimeoutError, nats.errors.Error, OSError) as error:
             log.warning("connection did not close cleanly: %s", error, extra={"event": "nats.close-failed"})
 
-    async def _keep(self) -> None:
+    async def _keep(self, before: asyncio.Task[None] | None = None) -> None:
         """Build a connection whenever there is none; nats-py itself reconnects within one."""
+        if before is not None:
+            await asyncio.wait({before})
         failures = 0
         while not self._closing:
-            self._closed.clear()
             try:
-                await self._connect()
+                if not self._stands():
+                    await self._connect()
                 failures = 0
-                await self._closed.wait()
+                await self.wire.ended.wait()
                 log.error(
                     "connection closed for good: %s",
                     _why(self.wire.last_error),
                     extra={"event": "nats.closed", "servers": self._shown_servers()},
                 )
             except Exception as error:  # noqa: BLE001 - nkeys and nats-py raise anything over bad credentials
-                await self._on_error(error)
+                self._complain(error)
             failures += 1
             pause = min(MAX_PAUSE, 0.25 * 2 ** min(failures - 1, 10))
             await asyncio.sleep(pause * (0.8 + 0.4 * random.random()))
+
+    def _stands(self) -> bool:
+        """Whether the present client is the one the config asks for."""
+        if not self.generation or self.wire.ended.is_set():
+            return False
+        return self._stays or self._signed == fingerprint(self._config)
 
     async def _connect(self) -> None:
         wire = Wire()
         wire.on_denied = self._note_denial
         tls = self._config.tls
         wire.require_tls = tls is not None and not tls.handshake_first
+        signed = fingerprint(self._config)
         try:
             await self._open(wire)
         except BaseException:
             wire.abandon()
             raise
-        previous, self.wire = self.wire, wire
-        self.generation += 1
-        del previous
-        self._up()
+        await self._take(wire, signed)
+
+    async def _take(self, wire: Wire, signed: str) -> None:
+        """The new client is the one from now on; one that still works brings what was on its way, and goes."""
+        previous = self.wire
+        try:
+            if previous.is_connected:
+                log.info("moving over: servers or sign-in have changed", extra={"event": "nats.moving"})
+                self._lost()
+                await previous.hush()
+        finally:
+            # Also when another change or the end comes in between: half a move would be a connection that is deaf.
+            previous.sinks.clear()
+            self.wire, self._signed = wire, signed
+            self.generation += 1
+            self._denied.clear()
+            if self.generation > 1 and not previous.is_closed:
+                task = asyncio.get_running_loop().create_task(self._part(previous))
+                self._parting.add(task)
+                task.add_done_callback(self._parting.discard)
+            if wire.is_connected:
+                self._up()
+
+    async def _part(self, wire: Wire) -> None:
+        try:
+            await asyncio.sleep(GRACE)
+        finally:
+            await self._close(wire)
 
     async def _open(self, wire: Wire) -> None:
         await wire.connect(
             servers=self._config.servers,
             name=f"nats-event-gateway {self._name}",
-            error_cb=self._on_error,
-            disconnected_cb=self._on_disconnected,
-            reconnected_cb=self._on_reconnected,
-            closed_cb=self._on_closed,
-            lame_duck_mode_cb=self._on_lame_duck,
+            error_cb=partial(self._on_error, wire),
+            disconnected_cb=partial(self._on_disconnected, wire),
+            reconnected_cb=partial(self._on_reconnected, wire),
+            closed_cb=partial(self._on_closed, wire),
+            lame_duck_mode_cb=partial(self._on_lame_duck, wire),
             allow_reconnect=True,
             max_reconnect_attempts=-1,
             reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds; nats-py only sleeps for it
@@ -187,33 +253,50 @@ class Connection:
 
     # nats-py awaits these inside its read loop: they must be quick and never raise.
 
-    async def _on_error(self, error: Exception) -> None:
+    async def _on_error(self, wire: Wire, error: Exception) -> None:
+        if wire is self.wire:
+            # A loss has a line of its own, which comes next, from _on_disconnected.
+            lost = self._was_connected and not self._lost_at
+            if self.connected or lost:
+                log.debug("nats: %s", error, extra={"event": "nats.error"})
+                return
+        self._complain(error)
+
+    def _complain(self, error: BaseException) -> None:
+        """There is no connection, or not the one the config asks for: say why, and say it seldom."""
         now = time.monotonic()
-        lost = self._was_connected and not self._lost_at  # The line about that comes next, from _on_disconnected.
-        if self.connected or lost or now - self._complained_at < COMPLAINT_PAUSE:
+        if now - self._complained_at < COMPLAINT_PAUSE:
             log.debug("nats: %s", error, extra={"event": "nats.error"})
             return
         self._complained_at = now
-        log.error(
-            "cannot connect: %s", _why(error), extra={"event": "nats.unreachable", "servers": self._shown_servers()}
-        )
+        told = {"event": "nats.unreachable", "servers": self._shown_servers()}
+        if self.connected:
+            log.error(
+                "cannot connect as the config says now, the connection from before goes on: %s", _why(error), extra=told
+            )
+        else:
+            log.error("cannot connect: %s", _why(error), extra=told)
 
-    async def _on_disconnected(self) -> None:
-        if not self._lost_at and not self._closing:
-            self._lost_at = time.monotonic()
-            self._there.clear()
+    async def _on_disconnected(self, wire: Wire) -> None:
+        if wire is self.wire and not self._lost_at and not self._closing:
+            self._lost()
             log.warning("connection lost", extra={"event": "nats.disconnected"})
-            self._tell(False)
 
-    async def _on_reconnected(self) -> None:
-        self._up()
+    def _lost(self) -> None:
+        self._lost_at = time.monotonic()
+        self._there.clear()
+        self._tell(False)
 
-    async def _on_closed(self) -> None:
-        self._closed.set()
+    async def _on_reconnected(self, wire: Wire) -> None:
+        if wire is self.wire:
+            self._up()
 
-    async def _on_lame_duck(self) -> None:
+    async def _on_closed(self, wire: Wire) -> None:
+        wire.ended.set()
+
+    async def _on_lame_duck(self, wire: Wire) -> None:
         log.info("the server is about to go: moving to another", extra={"event": "nats.lame-duck"})
-        await self.wire.force_reconnect()
+        await wire.force_reconnect()
 
     def _shown_servers(self) -> str:
         """The servers without what may be a password before the @."""

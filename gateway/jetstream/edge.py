@@ -26,6 +26,7 @@ class JetStreamEdge:
 
     def __init__(self, config: model.Config) -> None:
         self._config = config
+        self._inbox = config.nats.inbox_prefix
         self.connection = Connection(config.nats, config.name)
         self.api = JetStreamApi(self.connection, config.nats.domain)
         self.services = Services(self.api, config.nats.inbox_prefix)
@@ -52,7 +53,7 @@ class JetStreamEdge:
 
     def link(self, route: CompiledRoute) -> Link:
         """Source, publisher and checks of one route."""
-        inbox = self._config.nats.inbox_prefix
+        inbox = self._inbox
         durable = Durable(self.api, self._config.name, self._config.digest, route.config.source, route.name)
         missing = partial(self._missing, route.config.source)
         source = JetStreamSource(self.connection, self.api, route.config, durable, inbox, missing)

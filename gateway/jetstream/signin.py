@@ -5,6 +5,7 @@ nats-py itself reads the credentials only when a server asks for them, and then 
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 from typing import Any
 
@@ -39,6 +40,28 @@ def sign_in(config: model.Nats) -> dict[str, Any]:
         options["tls"] = _context(config.tls)
         options["tls_handshake_first"] = config.tls.handshake_first
     return options
+
+
+def fingerprint(config: model.Nats) -> str:
+    """Digest of where we connect and how we sign in, the files' contents taken in: another one, another connection."""
+    tls = config.tls
+    said: list[object] = [config.servers, config.user, config.credentials]
+    said += [value and value.reveal() for value in (config.password, config.token, config.nkey_seed)]
+    said.append(tls and (tls.ca, tls.cert, tls.key, tls.handshake_first))
+    hasher = hashlib.blake2b(repr(said).encode("utf-8", "surrogatepass"), digest_size=16)
+    for path in files_of(config):
+        try:
+            with open(path, "rb") as file:
+                hasher.update(hashlib.blake2b(file.read()).digest())
+        except OSError:
+            hasher.update(b"unreadable")
+    return hasher.hexdigest()
+
+
+def files_of(config: model.Nats) -> list[str]:
+    """The files of the section `nats`."""
+    tls = config.tls or model.Tls()
+    return [path for path in (config.credentials, tls.ca, tls.cert, tls.key) if path is not None]
 
 
 def _context(tls: model.Tls) -> ssl.SSLContext:

@@ -38,6 +38,8 @@ class Wire(Client):
         self.sinks: dict[bytes, Sink] = {}
         self.on_denied: Callable[[str], None] = _ignore
         self.require_tls = False
+        self.ended = asyncio.Event()
+        """Set once it is closed for good."""
         self._ps = Parser(self)  # type: ignore[assignment]
         self._out: list[bytes] = []
         self._flushing = False
@@ -60,6 +62,7 @@ class Wire(Client):
 
     def abandon(self) -> None:
         """Let go of a connection half made: nats-py leaves it open over what it does not foresee."""
+        self._status = Client.CLOSED  # else its read loop takes that for a loss, and connects again
         transport: Any = self._transport
         if transport is not None:
             transport.close()
@@ -86,6 +89,13 @@ class Wire(Client):
         if subscription is not None and subscription._wait_for_msgs_task is not None:
             subscription._wait_for_msgs_task.cancel()
         self.sinks.pop(str(sid).encode(), None)
+
+    async def hush(self) -> None:
+        """Let no subscription with a sink bring anything more, and take what was on its way."""
+        for sid in self.sinks:
+            self.write(b"UNSUB %b\r\n" % sid)
+        with contextlib.suppress(Error, OSError):
+            await self.flush(DETACH_WAIT)
 
     def write(self, command: bytes) -> bool:
         """Queue a protocol command for this turn of the loop; False, and nothing kept, while disconnected."""

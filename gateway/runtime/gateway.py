@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -107,8 +107,9 @@ class Gateway:
     ) -> dict[str, list[str]]:
         """Go over to other routes: only what changed is stopped, started or replaced. Returns names by what was done.
 
-        A replaced route is drained before its successor starts, so that both never hold the same event. `life` is told
-        of the routes that start now; of those that go on, and of their end, whoever was told of their start.
+        A replaced route is drained before its successor starts, and so is one whose durable another takes over, so that
+        both never hold the same event; nobody waits for anybody else. `life` is told of the routes that start now; of
+        those that go on, and of their end, whoever was told of their start.
         """
         wanted = {route.name: route for route in routes}
         gone = [name for name in self.supervisors if name not in wanted]
@@ -119,19 +120,31 @@ class Gateway:
         ]
         fresh = [name for name in wanted if name not in self.supervisors]
         until = asyncio.get_running_loop().time() + drain
+        leaving = {name: self.supervisors[name].route for name in (*gone, *changed)}
         # Before their predecessors leave, so that what both share is not closed in between.
-        joined = self._waiting = {name: self._openings.join(wanted[name]) for name in (*changed, *fresh)}
-        await asyncio.gather(*(self._stop_route(name, until, succeeded=name in wanted) for name in (*gone, *changed)))
+        self._waiting = {name: self._openings.join(wanted[name]) for name in (*changed, *fresh)}
+        self._life = life
+        stops = {
+            name: asyncio.ensure_future(self._stop_route(name, until, succeeded=name in wanted)) for name in leaving
+        }
+        starts = []
+        for name in (*changed, *fresh):
+            before = [stops[other] for other, route in leaving.items() if _excludes(route, wanted[name])]
+            starts.append(self._start_after(before, wanted[name]))
+        for ended in await asyncio.gather(*stops.values(), *starts, return_exceptions=True):
+            if isinstance(ended, BaseException):  # not before all the others have come to their end
+                raise ended
         for name in gone:
             del self.stats.routes[name]
         for name in [name for name, stats in self.stats.routes.items() if stats.state is RouteState.DISABLED]:
             del self.stats.routes[name]
-        self._life = life
-        for name in (*changed, *fresh):
-            self._start_route(wanted[name], joined.pop(name))
         for name in disabled:
             self._show_disabled(name)
         return {"stopped": gone, "replaced": changed, "started": fresh}
+
+    async def _start_after(self, before: Sequence[asyncio.Future[None]], route: CompiledRoute) -> None:
+        await asyncio.gather(*before)
+        self._start_route(route, self._waiting.pop(route.name))
 
     async def drain(self, seconds: float) -> None:
         """Finish what is in flight, give back the rest."""
@@ -217,3 +230,9 @@ def same(one: CompiledRoute, other: CompiledRoute) -> bool:
         and one.plugins == other.plugins
         and one.fault == other.fault
     )
+
+
+def _excludes(leaving: CompiledRoute, coming: CompiledRoute) -> bool:
+    """Whether a route must have ended before the other may start: it has its name, or its durable."""
+    durables = [(route.origin.stream, route.origin.durable) for route in (leaving, coming)]
+    return leaving.name == coming.name or durables[0] == durables[1]

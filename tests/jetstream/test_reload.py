@@ -97,10 +97,15 @@ async def test_what_needs_a_restart_is_said_by_the_reload(
     nats_server: EmbeddedServer, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture
 ) -> None:
     gateway = await run_gateway({"routes": [route()]})
-    elsewhere = {"nats": {"servers": ["nats://127.0.0.1:1"]}, "http": {"listen": "127.0.0.1:0"}}
-    await gateway.app.reload(*loaded({**of(nats_server, [route()], "x"), **elsewhere}))
-    assert "used only after a restart: nats, http" in caplog.text
-    assert gateway.app.stats.connected
+    nats = {"servers": [nats_server.url], "domain": "hub", "inbox-prefix": "_INBOX_gw"}
+    config = {**of(nats_server, [route(), route("added")], "x"), "nats": nats, "http": {"listen": "127.0.0.1:0"}}
+    for _ in range(2):
+        await gateway.app.reload(*loaded(config))
+        assert "used only after a restart: nats.domain, nats.inbox-prefix, http" in caplog.text
+        caplog.clear()  # and it is said again by the next one, for as long as it is so
+    await gateway.up("added")
+    subscribed = [sub._subject for sub in gateway.app._edge.connection.wire._subs.values()]
+    assert all(subject.startswith("_INBOX.") for subject in subscribed), "another prefix may not be permitted yet"
 
 
 class Slow(Stamp, name="slow"):
