@@ -107,3 +107,16 @@ def overlaps(one: str, other: str) -> bool:
         if left != right and "*" not in (left, right):
             return False
     return len(ours) == len(theirs)
+
+
+def covers(wide: str, narrow: str) -> bool:
+    """Whether the wildcard `wide` receives everything that `narrow` receives."""
+    ours, theirs = wide.split("."), narrow.split(".")
+    for index, token in enumerate(ours):
+        if token == ">":
+            return len(theirs) > index
+        if index >= len(theirs) or theirs[index] == ">":
+            return False
+        if token not in ("*", theirs[index]):
+            return False
+    return len(ours) == len(theirs)

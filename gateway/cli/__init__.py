@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": "Run a shop, a nats-server and the gateway, and show what happens.",
     "check": "Find what is wrong in configs.",
     "config": "Show the config as it counts.",
+    "permissions": "Print the least that NATS must allow.",
     "plugins": "Show plugins and components, or begin a plugin.",
     "audit": "Prove audit chains whole.",
     "schema": "Print the JSON Schema of configs, for editors.",

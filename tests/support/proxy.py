@@ -115,4 +115,4 @@ async def _frames(reader: asyncio.StreamReader, *, upward: bool) -> AsyncIterato
             payload = await reader.readexactly(int(words[-1]) + 2)
             yield line + payload, Frame(upward, verb, words[1].decode(), payload[:-2])
         else:
-            yield line, Frame(upward, verb, "", b"")
+            yield line, Frame(upward, verb, words[1].decode() if verb == "SUB" else "", b"")

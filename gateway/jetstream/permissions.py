@@ -1,0 +1,178 @@
+"""The least that NATS must allow the gateway under a config: every subject it publishes to or subscribes to, and why.
+
+One list of needs, made of the config alone. A server is not asked, so what only a server knows (the stream that takes
+an audit's subject) is named where the config declares it, and a wildcard elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from ..components.audits.stream import StreamAudit
+from ..components.transforms.enrich import Enrich
+from ..config import model
+from ..plugin import Component
+from ..registry import BUILTIN
+from ..routing.route import CompiledRoute
+from ..subjects import covers
+from ..templates import ROUTE_NAMES, Template, fixed_text, safe_token
+from .streams import taking
+
+
+class Kind(StrEnum):
+    """What a need is for."""
+
+    PUBLISH = "publish"
+    SUBSCRIBE = "subscribe"
+
+
+class Acks(StrEnum):
+    """How a server names the subjects that settle a delivery; one server uses one of the two."""
+
+    SHORT = "short"
+    """`$JS.ACK.<stream>.<consumer>.>`, what servers do unless they are told otherwise."""
+    LONG = "long"
+    """With domain and account before the stream: the server's feature flag `js_ack_fc_v2`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One subject, and why."""
+
+    kind: Kind
+    subject: str
+    why: str
+    acks: Acks | None = None
+    """The servers that ask for it; None: all of them."""
+
+
+def needs(config: model.Config, routes: Sequence[CompiledRoute]) -> list[Need]:
+    """Everything `gateway run` needs, one subject once, and none that another one covers."""
+    whole = [Need(Kind.SUBSCRIBE, f"{config.nats.inbox_prefix}.>", "answers, and the events asked for")]
+    api = f"$JS.{config.nats.domain}.API" if config.nats.domain else "$JS.API"
+    for stream in config.streams:
+        whole += _of_declared(api, stream)
+    for route in routes:
+        whole += _of_route(api, config, route)
+    return _least(whole)
+
+
+def unknown(config: model.Config, routes: Sequence[CompiledRoute]) -> list[str]:
+    """What may need more than the config tells, and what to do about it; one line each."""
+    found = []
+    for route in routes:
+        for component, owner in zip(route.components, route.owners, strict=True):
+            if owner != BUILTIN:
+                step = f"{route.name}: {owner}/{component.name}"
+                found.append(f"{step} is a plugin's: what it publishes itself, or reads of buckets, has to be added")
+            elif isinstance(component, StreamAudit):
+                subject = _audited(config, route, component)
+                if not _holding(config, subject, component.config.stream):
+                    text = "name the audit's stream, or declare it: it may not be read without, and each chain of it"
+                    found.append(f"{route.name}: {text} follows none before")
+    return list(dict.fromkeys(found))
+
+
+def _of_declared(api: str, stream: model.Stream) -> Iterator[Need]:
+    if stream.provision == "off":
+        return
+    yield _publish(f"{api}.STREAM.INFO.{stream.name}", f"compare the stream {stream.name} with what is declared")
+    if stream.provision == "create":
+        yield _publish(f"{api}.STREAM.CREATE.{stream.name}", f"make the stream {stream.name} when it is missing")
+
+
+def _of_route(api: str, config: model.Config, route: CompiledRoute) -> Iterator[Need]:
+    source, name = route.config.source, route.name
+    consumer = f"{source.stream}.{source.durable}"
+    yield _publish(f"{api}.STREAM.INFO.{source.stream}", f"{name}: look at its source")
+    yield _publish(f"{api}.CONSUMER.INFO.{consumer}", f"{name}: look at its durable")
+    if source.manage != "verify":
+        verb = "make or change" if source.manage == "update" else "make"
+        yield _publish(f"{api}.CONSUMER.CREATE.{consumer}", f"{name}: {verb} its durable")
+    yield _publish(f"{api}.CONSUMER.MSG.NEXT.{consumer}", f"{name}: ask for events")
+    yield from _answers("ACK", consumer, f"{name}: settle events")
+    yield _publish(f"{api}.STREAM.NAMES", "find the streams that take what is published")
+    for target in route.targets:
+        yield _publish(_widest(target.subject, config.name, route), f"{name}: the target {target.name}")
+        if target.stream is not None:
+            yield _publish(f"{api}.STREAM.INFO.{target.stream}", f"{name}: tell whether the target's stream is there")
+    yield _publish(route.dead_letter, f"{name}: dead letters")
+    for component in route.components:
+        yield from _of_component(api, config, route, component)
+
+
+def _of_component(api: str, config: model.Config, route: CompiledRoute, component: Component) -> Iterator[Need]:
+    if isinstance(component, Enrich):
+        bucket, who = component.config.bucket, f"{route.name}: enrich"
+        stream = f"KV_{bucket}"
+        yield _publish(f"{api}.STREAM.INFO.{stream}", f"{who}: find the bucket {bucket}")
+        yield _publish(f"{api}.STREAM.MSG.GET.{stream}", f"{who}: look up keys")
+        yield _publish(f"{api}.CONSUMER.CREATE.{stream}", f"{who}: watch the bucket")
+        yield from _answers("FC", f"{stream}.*", f"{who}: say that it keeps up with the watch")
+    elif isinstance(component, StreamAudit):
+        subject = _audited(config, route, component)
+        who = f"{route.name}: audit"
+        yield _publish(subject, f"{who}: records")
+        yield _publish(f"{api}.STREAM.NAMES", f"{who}: find the stream that takes the records")
+        # The subject alone would mean every stream, and the right to delete any consumer. It reads back through consumers of its own: where a chain ended, and whether a record in doubt is stored.
+        for stream in _holding(config, subject, component.config.stream):
+            yield _publish(f"{api}.STREAM.INFO.{stream}", f"{who}: look for the end of the chain before")
+            yield _publish(f"{api}.STREAM.MSG.GET.{stream}", f"{who}: look for the end of the chain before")
+            yield _publish(f"{api}.CONSUMER.CREATE.{stream}.*.{subject}", f"{who}: read the chain before")
+            yield _publish(f"{api}.CONSUMER.MSG.NEXT.{stream}.*", f"{who}: read the chain before")
+            yield _publish(f"{api}.CONSUMER.DELETE.{stream}.*", f"{who}: clean up after reading")
+
+
+def _audited(config: model.Config, route: CompiledRoute, audit: StreamAudit) -> str:
+    """The subject of a route's audit records."""
+    return fixed_text(audit.config.subject, config.name, route.name, route.origin.stream)
+
+
+def _answers(what: str, consumer: str, why: str) -> Iterator[Need]:
+    """The subjects by which a consumer is answered; they are the server's words, and know no domain of ours."""
+    yield Need(Kind.PUBLISH, f"$JS.{what}.{consumer}.>", why, Acks.SHORT)
+    yield Need(Kind.PUBLISH, f"$JS.{what}.*.*.{consumer}.>", why, Acks.LONG)
+
+
+def _holding(config: model.Config, subject: str, named: str | None) -> list[str]:
+    """The streams that hold what is published to `subject`; none when the config does not say which."""
+    return [named] if named else [stream.name for stream in taking(config.streams, subject)]
+
+
+def _widest(template: Template, gateway: str, route: CompiledRoute) -> str:
+    """The wildcard for whatever a target's template may become: a token with a placeholder becomes any one token.
+
+    No event can put a dot into a subject, so that `*` will always do. What no event changes is filled in.
+    """
+    fixed = dict(zip(ROUTE_NAMES, (gateway, route.name, route.origin.stream), strict=True))
+    marked = "".join(
+        part if isinstance(part, str) else safe_token(fixed[part.path.text]) if part.path.text in fixed else "*"
+        for part in template.parts
+    )
+    return ".".join("*" if "*" in token else token for token in marked.split("."))
+
+
+def _publish(subject: str, why: str) -> Need:
+    return Need(Kind.PUBLISH, subject, why)
+
+
+def _least(whole: Sequence[Need]) -> list[Need]:
+    """Each subject once, with every reason, and none that another one covers; in the order they came."""
+    kept: list[Need] = []
+    for need in whole:
+        if any(_within(need, other) for other in whole if other.subject != need.subject):
+            continue
+        same = next((at for at, one in enumerate(kept) if (one.kind, one.subject) == (need.kind, need.subject)), None)
+        if same is None:
+            kept.append(need)
+        else:
+            reasons = "; ".join(dict.fromkeys([*kept[same].why.split("; "), need.why]))
+            kept[same] = replace(kept[same], why=reasons)
+    return kept
+
+
+def _within(need: Need, other: Need) -> bool:
+    """Whether `other` allows what `need` does, on every server that asks for it."""
+    return need.kind is other.kind and other.acks in (None, need.acks) and covers(other.subject, need.subject)
