@@ -128,7 +128,7 @@ class Application:
         self._block_watch.stop()
         if self._lag is not None:
             self._lag.cancel()
-        await self._edge.connection.close()
+        await self._edge.close()
         if self._http is not None:
             await self._http.close()
         self._slot.give_back()

@@ -14,6 +14,7 @@ from .api import JetStreamApi
 from .connection import Connection
 from .consumers import Durable
 from .context import Services
+from .doubts import StreamDoubts
 from .publisher import JetStreamPublisher
 from .source import JetStreamSource
 from .streams import Provisioner, add_line, missing_stream, taking
@@ -35,6 +36,7 @@ class JetStreamEdge:
         self._stream_faults: dict[str, RouteFault] = {}
         self._provisioning = asyncio.Lock()
         self._warned: set[str] = set()
+        self._doubts = StreamDoubts(self.api)
 
     @property
     def connected(self) -> bool:
@@ -50,6 +52,11 @@ class JetStreamEdge:
         """Go over to a reloaded config; declared streams are looked at again."""
         self._config = config
         self._provisioned = -1
+
+    async def close(self) -> None:
+        """Flush and close the connection."""
+        self._doubts.close()
+        await self.connection.close()
 
     def link(self, route: CompiledRoute) -> Link:
         """Source, publisher and checks of one route."""
@@ -72,6 +79,7 @@ class JetStreamEdge:
                     raise
                 await self._check(route)
             await publisher.prepare()
+            self._doubts.look(route, float(self._config.drain))
 
         return Link(source, publisher, ready)
 
