@@ -34,7 +34,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     kind: AnswerKind
     ack: PubAck | None = None
     code: str = ""
-    """The error code for metrics and dead letters: too-large, wrong-stream, stream-full, throttled ..."""
+    """The error code for metrics and dead letters: too-large, wrong-stream, stream-full, subject-full, throttled ..."""
     text: str = ""
     of_route: bool = False
     """The fault is the route's, whatever subject the copy has."""

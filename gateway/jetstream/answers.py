@@ -16,6 +16,11 @@ TOO_LARGE = frozenset({10054, 10097})
 WRONG_STREAM = 10060
 STREAM_FULL = 10077
 """Also what a full disk says: storing failed."""
+PER_SUBJECT = "per subject"
+"""How the text of STREAM_FULL ends when it is the subject that is full; there is no number for that."""
+NO_RESOURCES = frozenset({10002, 10023, 10028, 10047})
+"""The account's or the server's storage is used up; the account's comes as a 400, though it is no fault of the message.
+"""
 
 
 class _Error(msgspec.Struct):
@@ -74,7 +79,9 @@ def _error(error: _Error) -> Answer:
     if error.err_code == WRONG_STREAM:
         return Answer(AnswerKind.REFUSED, code="wrong-stream", text=text)
     if error.err_code == STREAM_FULL:
-        return Answer(AnswerKind.BUSY, code="stream-full", text=text)
+        return Answer(AnswerKind.BUSY, code="subject-full" if PER_SUBJECT in text else "stream-full", text=text)
+    if error.err_code in NO_RESOURCES:
+        return Answer(AnswerKind.BUSY, code="no-resources", text=text)
     if error.code == 429:
         return Answer(AnswerKind.BUSY, code="throttled", text=text)
     if 400 <= error.code < 500:

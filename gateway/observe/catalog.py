@@ -153,7 +153,7 @@ ROUTE_METRICS: tuple[Metric[RouteStats], ...] = (
         "parked_events",
         "gauge",
         (),
-        "Events that fit neither a target nor the dead-letter stream and come back again and again; act on it.",
+        "Events that cannot be dead letters either (too large, or they would come back) and come again; act on it.",
         lambda route: route.parked,
     ),
     Metric(

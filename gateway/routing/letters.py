@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import msgspec
@@ -26,6 +27,18 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
 OMITTED = b"\r\nGateway-Omitted: headers\r\n"
 """How the header block of a letter without its original headers ends."""
+
+
+_LETTER = re.compile(rb"\r\n(?:gateway-original-)*gateway-error-code[ \t]*:", re.IGNORECASE)
+
+
+def comes_back(route: CompiledRoute, delivery: Delivery) -> bool:
+    """Whether the event is a dead letter, and one more of it would be read and fail again, without end.
+
+    Either the route reads its own, or routes have sent each other this one as often as gateways may an event.
+    """
+    depth = len(_LETTER.findall(delivery.header_block)) if delivery.header_block else 0
+    return depth > 0 and (route.reads_letters or depth >= route.max_hops)
 
 
 def dead_letter(

@@ -15,6 +15,7 @@ from ..event import Encoded, Event, Origin, Outcome, Reader
 from ..headers import Headers
 from ..plugin import Audit, Codec, Component
 from ..registry import BUILTIN
+from ..subjects import matches
 from ..templates import Template
 from ..values import Secret
 
@@ -110,6 +111,11 @@ class CompiledRoute(msgspec.Struct, frozen=True, gc=False):
     def is_sync(self) -> bool:
         """Whether no step ever waits."""
         return not any(step.is_async or step.may_wait or step.blocking for step in self.steps)
+
+    @property
+    def reads_letters(self) -> bool:
+        """Whether it reads the subject of its own dead letters, should its source stream take that."""
+        return any(matches(str(subject), self.dead_letter) for subject in self.config.source.subjects)
 
     @property
     def has_memory(self) -> bool:

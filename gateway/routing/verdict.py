@@ -52,10 +52,10 @@ def after_event_fault(
     return HandOver(seconds) if seconds > ack_wait else Pause(seconds)
 
 
-def backoff(policy: Retry, failures: int, chance: float) -> float:
+def backoff(policy: Retry, failures: int, chance: float, longest: float = float("inf")) -> float:
     """The pause after the `failures`-th failure in a row, from 1; jitter spreads it by its share to both sides."""
     growth = policy.factor ** min(failures - 1, 64)
-    seconds = min(float(policy.max), float(policy.initial) * growth)
+    seconds = min(float(policy.max), longest, float(policy.initial) * growth)
     return float(seconds * (1 + policy.jitter * (2 * chance - 1)))
 
 
@@ -74,8 +74,10 @@ class Holding(StrEnum):
     IGNORED = "ignored"
 
 
-TARGET_REFUSALS = frozenset({"no-stream", "no-permission", "wrong-stream"})
-"""Refusals that are the route's fault on a constant subject, and a copy's, once confirmed, on a templated one."""
+TARGET_REFUSALS = frozenset({"no-stream", "no-permission", "wrong-stream", "refused"})
+"""Refusals that are the route's fault on a constant subject, and a copy's, once confirmed, on a templated one. What a
+stream refuses without a word of ours, sealed or made for counters, it refuses of every event.
+"""
 
 
 def judge(answer: Answer, *, constant: bool, refused_before: float | None, letter: bool = False) -> Holding:
@@ -94,4 +96,6 @@ def judge(answer: Answer, *, constant: bool, refused_before: float | None, lette
             return Holding.HOLD_ROUTE
         confirmed = refused_before is not None and refused_before >= REFUSAL_CONFIRMED_AFTER
         return Holding.REFUSED if confirmed else Holding.HOLD_COPY
+    if answer.code == "subject-full" and not constant and not letter:
+        return Holding.HOLD_COPY
     return Holding.HOLD_TARGET

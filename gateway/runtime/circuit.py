@@ -7,6 +7,11 @@ from ..routing.outputs import Copy
 from ..routing.verdict import backoff
 from .window import NEVER, Entry
 
+PROBE_WITHIN = 5.0
+"""Seconds between two probes, at most, whatever the policy's longest pause: one message costs nobody anything, and what
+waits should go as soon as the target takes it.
+"""
+
 
 class Circuit:
     """The state of one target. `held` are the copies that wait for it, oldest first."""
@@ -35,7 +40,7 @@ class Circuit:
         """Open, or stay open longer; copies that fail together count once."""
         if not self.open or copy is self.probing:
             self.failures += 1
-            self.probe_at = now + backoff(self.policy, self.failures, chance)
+            self.probe_at = now + backoff(self.policy, self.failures, chance, PROBE_WITHIN)
             self.probing = None
         self.open = True
         self.code = code
@@ -62,6 +67,11 @@ class Circuit:
         """A copy has its own fate, which says nothing of the target; if it was the probe, the next one goes at once."""
         if copy is self.probing:
             self.probing = None
+            self.probe_at = now
+
+    def hurry(self, now: float) -> None:
+        """The connection is another one: what failed before may have been its fault."""
+        if self.open and self.probing is None:
             self.probe_at = now
 
     def forget(self, now: float) -> None:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 
 from .stats import RouteState, RouteStats
 
 log = logging.getLogger("gateway.route")
 
+PARKED = "parked events"
+"""What the status says of them concerns this."""
+
 
 class Faults:
-    """Faults by what they concern; the oldest one is the reason shown. Every change is logged once."""
+    """Faults by what they concern; all reasons are shown, with the oldest one's code. Every change is logged once."""
 
-    def __init__(self, stats: RouteStats) -> None:
+    def __init__(self, stats: RouteStats, now: Callable[[], float] = time.time) -> None:
+        """`now` is the time that people read."""
         self._stats = stats
+        self._now = now
+        self._since: dict[str, float] = {}
         self._faults: dict[str, tuple[str, str]] = {}
         self._held: dict[str, tuple[str, str]] = {}
         self.running = False
@@ -24,6 +32,7 @@ class Faults:
         if self._faults.get(key) == (code, text):
             return
         self._faults[key] = (code, text)
+        self._since.setdefault(key, self._now())
         log.log(
             # The connection has said so itself, once for all routes.
             logging.DEBUG if code == "disconnected" else logging.ERROR,
@@ -36,16 +45,22 @@ class Faults:
     def clear(self, key: str) -> None:
         """A fault is no more."""
         if self._faults.pop(key, None) is not None:
+            self._no_more(key)
             self._show()
             if self._stats.up:
                 self._log_up()
 
     def hold(self, target: str, code: str, text: str, *, first: bool) -> None:
         """A target cannot take anything now: no fault of the route, but what its status says. The `first` is logged."""
-        self._held[target] = (code, f"{target} cannot take events now, they are held: {text}")
+        self.note(target, code, f"{target} cannot take events now, they are held: {text}")
         if first:
             told = {"event": "target.held", "route": self._stats.route, "code": code, "target": target}
             log.warning("%s cannot take events now, they are held: %s", target, text, extra=told)
+
+    def note(self, key: str, code: str, text: str) -> None:
+        """What is no fault of the route, but what its status says until it is released."""
+        self._held[key] = (code, text)
+        self._since.setdefault(key, self._now())
         self._show()
 
     def release(self, target: str, *, healed: bool) -> None:
@@ -54,7 +69,13 @@ class Faults:
             told = {"event": "target.healed", "route": self._stats.route, "target": target}
             log.info("%s takes events again", target, extra=told)
         if self._held.pop(target, None) is not None:
+            self._no_more(target)
             self._show()
+
+    def _no_more(self, key: str) -> None:
+        """What a circuit says of its target may go over from one kind to the other; its time goes on."""
+        if key not in self._faults and key not in self._held:
+            del self._since[key]
 
     def started(self) -> None:
         """The source is open."""
@@ -70,6 +91,7 @@ class Faults:
         self._stats.state = state
         self._stats.code = ""
         self._stats.reason = ""
+        self._stats.since = 0.0
 
     def _log_up(self) -> None:
         log.info("route up", extra={"event": "route.up", "route": self._stats.route})
@@ -80,7 +102,9 @@ class Faults:
             return
         if self._faults:
             stats.state = RouteState.DOWN
-            stats.code, stats.reason = next(iter(self._faults.values()))
         else:
             stats.state = RouteState.UP if self.running else RouteState.STARTING
-            stats.code, stats.reason = next(iter(self._held.values()), ("", ""))
+        told = self._faults or self._held
+        stats.code = next((code for code, _ in told.values()), "")
+        stats.reason = "; ".join(dict.fromkeys(text for _, text in told.values()))
+        stats.since = next((self._since[key] for key in told), 0.0)

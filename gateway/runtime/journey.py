@@ -15,13 +15,13 @@ from typing import Any
 from ..errors import DecodeError
 from ..event import Event, Meta, Outcome
 from ..ports import Clock, Publisher, Source
-from ..routing.letters import OMITTED, Fault, dead_letter
+from ..routing.letters import OMITTED, Fault, comes_back, dead_letter
 from ..routing.outputs import copies, hops_of
 from ..routing.route import CompiledRoute, MessageIds
 from ..routing.run import Again, Failed, Passed, Result, StepInterrupted, Stopped, Suspended, one_line, run
 from ..routing.verdict import CRASH_LOOP, GiveUp, HandOver, after_event_fault
 from .auditing import Auditor
-from .faults import Faults
+from .faults import PARKED, Faults
 from .sender import Sender
 from .settling import Settler
 from .stats import RouteStats
@@ -215,6 +215,8 @@ class Journey:
         entry.phase = Phase.SENDING
         entry.copies = made
         to_send = [copy for copy in made if not copy.code]
+        if self._window.stored:
+            to_send = self._window.missing(to_send)
         entry.open_copies = len(to_send)
         if not to_send:
             self.copies_settled(entry)
@@ -286,7 +288,10 @@ class Journey:
         entry.fault = fault
         entry.step = fault.step
         entry.reason = one_line(fault.message)
-        self._post(entry, fault)
+        if comes_back(self.route, entry.delivery):
+            self._park(entry, fault.code, f"{self.route.dead_letter} comes back to the route, and it failed before")
+        else:
+            self._post(entry, fault)
 
     def _post(self, entry: Entry, fault: Fault, *, bare: bool = False) -> None:
         """Write the dead letter and send it."""
@@ -316,18 +321,16 @@ class Journey:
         if entry.letter is not None and entry.fault is not None and OMITTED not in entry.letter.header_block:
             self._post(entry, entry.fault, bare=True)
             return
-        tries = self._window.tries_of(entry)
-        if not tries.parked:
-            tries.parked = True
-            self._stats.parked += 1
-            told = {"event": "event.parked", "route": self.route.name, "code": code, "reason": text}
-            sequence = entry.delivery.sequence
-            log.error("event %d parked: its dead letter does not fit", sequence, extra={**told, "sequence": sequence})
+        self._park(entry, code, f"its dead letter does not fit: {text}")
+
+    def _park(self, entry: Entry, code: str, text: str) -> None:
+        self._faults.note(PARKED, code, self._settler.park(entry, code, text))
         self.hand_back(entry, float(self.route.config.retry.max))
 
     def hand_back(self, entry: Entry, delay: float) -> None:
         """Give an event back to the server, for `delay` seconds; its tries are remembered."""
         self._source.nak(entry.delivery.token, delay)
+        self._window.remember(entry)
         self._window.remove(entry)
         self._left()
 

@@ -14,7 +14,7 @@ from ..event import Delivery
 from ..ports import Clock, Publisher, Source, SourceInfo
 from ..routing.route import CompiledRoute
 from .bucket import TokenBucket
-from .faults import Faults
+from .faults import PARKED, Faults
 from .journey import Journey
 from .stats import RouteStats
 from .window import Entry, Phase, Window
@@ -46,7 +46,7 @@ class Lane:
         self.route = route
         self.stats = stats
         self.window = Window()
-        self.faults = Faults(stats)
+        self.faults = Faults(stats, clock.time)
         self._source = source
         self._publisher = publisher
         self._clock = clock
@@ -92,6 +92,7 @@ class Lane:
             if self._created:
                 self._forget("the stream was created anew")
                 self.window.history.clear()
+                self.window.stored.clear()
                 self.stats.parked = 0
             self._created = info.created
         self._ack_wait = info.ack_wait
@@ -229,6 +230,8 @@ class Lane:
             self._work_off()
             self._source.check(now)
             self.refill()
+        if not self.stats.parked:
+            self.faults.release(PARKED, healed=False)
         self.stats.circuit_open = self._sender.any_open
         self._give_up_held()
 

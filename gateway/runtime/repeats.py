@@ -18,7 +18,7 @@ class Repeats:
         self._last: dict[str, float] = {}
         self._kept_back: dict[str, int] = {}
 
-    def warn(self, about: str, text: str, extra: dict[str, object]) -> None:
+    def warn(self, about: str, text: str, extra: dict[str, object], level: int = logging.WARNING) -> None:
         """Write the line, unless one about the same was written lately: then count it, and say so in the next one."""
         now = self._now()
         if now - self._last.get(about, -QUIET) < QUIET:
@@ -29,4 +29,4 @@ class Repeats:
         self._last[about] = now
         more = self._kept_back.pop(about, 0)
         text = f"{text} ({more:,} more since the last such line)" if more else text
-        self._log.warning("%s", text, extra={**extra, "repeated": more})
+        self._log.log(level, "%s", text, extra={**extra, "repeated": more})

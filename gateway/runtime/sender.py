@@ -101,6 +101,8 @@ class Sender:
             if copy.deadline <= now:
                 if copy.awaiting:
                     self._timed_out(entry, copy)
+                elif not copy.refused_at and self._too_old(copy, now):
+                    self._exhausted(entry, copy, copy.fault)
                 else:
                     self._write_again(entry, copy)
             entry.due = min(entry.due, copy.deadline)
@@ -135,6 +137,8 @@ class Sender:
             for copy in (entry.letter,) if entry.letter is not None else entry.copies:
                 if copy.open and copy.awaiting:
                     self._write_again(entry, copy)
+        for circuit in self.circuits.values():
+            circuit.hurry(self._now())
 
     def forget(self) -> None:
         """Everything in flight was given away by the server."""
@@ -150,6 +154,7 @@ class Sender:
             circuit.held.pop(copy, None)
             circuit.release(copy, self._now())
             self._expect_no_more(copy)
+        self._window.remember(entry)
         entry.copies, entry.letter, entry.fault, entry.due = [], None, None, NEVER
 
     def _circuit(self, copy: Copy) -> Circuit:
@@ -237,7 +242,9 @@ class Sender:
         self._stats.count_retry(answer.code)
         if holding is Holding.HOLD_COPY:
             self._circuit(copy).release(copy, now)
-            copy.refused_at = copy.refused_at or now
+            if answer.kind is AnswerKind.REFUSED:
+                copy.refused_at = copy.refused_at or now
+            copy.fault = f"{answer.code}: {answer.text}"
             copy.deadline = now + max(1.0, backoff(self._policy, copy.tries, random.random()))
             entry.due = min(entry.due, copy.deadline)
             return
@@ -269,16 +276,25 @@ class Sender:
         if route_fault or copy.target is None:
             # A target that is busy is no fault of the route; a dead letter that cannot be stored always is.
             self._owner.set_fault(circuit.title, answer.code, answer.text)
+            self._owner.release_target(circuit.title, healed=False)
         else:
             self._owner.hold_target(circuit.title, answer.code, answer.text, first=circuit.failures == 1)
+            self._owner.clear_fault(circuit.title)
 
     def _expire(self, circuit: Circuit, now: float) -> None:
         for copy, entry in list(circuit.held.items()):
-            if copy.first_failed and now - copy.first_failed > self._max_age:
+            if self._too_old(copy, now):
                 del circuit.held[copy]
                 if self._window.holds(entry):
-                    entry.exhausted = "max-age"
-                    self._give_up(entry, copy, "retries-exhausted", f"{circuit.code}: {circuit.text}")
+                    self._exhausted(entry, copy, f"{circuit.code}: {circuit.text}")
+
+    def _too_old(self, copy: Copy, now: float) -> bool:
+        """Whether a copy has failed for longer than the policy allows; a dead letter has no other way out."""
+        return copy.target is not None and copy.first_failed > 0 and now - copy.first_failed > self._max_age
+
+    def _exhausted(self, entry: Entry, copy: Copy, text: str) -> None:
+        entry.exhausted = "max-age"
+        self._give_up(entry, copy, "retries-exhausted", text)
 
     def _look_up(self, entry: Entry, copy: Copy) -> None:
         """Nobody answered: find out whether the subject has no stream, or its stream no leader."""

@@ -88,6 +88,18 @@ class Settler:
             tell_memory(self._route, entry.event, outcome)
         self._left()
 
+    def park(self, entry: Entry, code: str, why: str) -> str:
+        """Count and tell an event that has no way out for now, and is not settled; returns what was told."""
+        sequence = entry.delivery.sequence
+        text = f"event {sequence} of {self._route.origin.stream} is parked: {why}"
+        tries = self._window.tries_of(entry)
+        if not tries.parked:
+            tries.parked = True
+            self._stats.parked += 1
+            told = {"event": "event.parked", "route": self._route.name, "code": code, "sequence": sequence}
+            self.repeats.warn(f"parked {code}", text, told, logging.ERROR)
+        return text
+
     def _tell_of_letter(self, entry: Entry, code: str) -> None:
         """One line a code now and then: what is in a dead letter's headers, so that nobody must look there first."""
         origin = self._route.origin

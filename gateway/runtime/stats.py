@@ -18,7 +18,16 @@ LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 15.0, 120.0, 36
 
 OTHER = "other"
 """The label of codes that no component declared, so that a plugin cannot make series without end."""
-TARGET_CODES = ("timeout", "no-responders", "no-leader", "stream-full", "throttled", "unavailable")
+TARGET_CODES = (
+    "timeout",
+    "no-responders",
+    "no-leader",
+    "stream-full",
+    "subject-full",
+    "no-resources",
+    "throttled",
+    "unavailable",
+)
 """Passing faults of a target."""
 REFUSAL_CODES = (
     "too-large",
@@ -81,6 +90,8 @@ class RouteStats:
         """Why it is down, as a code; empty when it is up."""
         self.reason = ""
         """The same for people."""
+        self.since = 0.0
+        """Since when, in seconds of the epoch; 0 when there is nothing to say."""
         self.received = 0
         self.received_bytes = 0
         self.redeliveries = 0

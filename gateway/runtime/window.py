@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from ..event import Delivery, Event, Outcome
+from ..event import Delivery, Event, Outcome, PubAck
 from ..routing.letters import Fault
 from ..routing.outputs import Copy
 
 NEVER = float("inf")
 MAX_HISTORY = 100_000
-"""Events whose failed tries are remembered while the server holds them; the oldest is forgotten first."""
+"""Events whose failed tries are remembered while the server holds them, and copies of them that are stored; the oldest
+is forgotten first.
+"""
 
 
 class Phase(IntEnum):
@@ -89,11 +91,15 @@ class Entry:
 class Window:
     """Entries by stream sequence, and their bytes."""
 
-    __slots__ = ("entries", "history", "size", "split")
+    __slots__ = ("entries", "history", "size", "split", "stored")
 
     def __init__(self) -> None:
         self.entries: dict[int, Entry] = {}
         self.history: dict[int, Tries] = {}
+        self.stored: dict[str, PubAck] = {}
+        """Copies of events that were given back or forgotten, by message id: when those come again, the target's
+        duplicate window may be over.
+        """
         self.size = 0
         """Bytes of the deliveries in flight."""
         self.split = 0
@@ -135,7 +141,23 @@ class Window:
             entry.tries = tries
         return entry.tries
 
+    def remember(self, entry: Entry) -> None:
+        """Keep in mind which copies of an entry are stored: it comes again, perhaps after the duplicate window."""
+        for copy in entry.copies:
+            if copy.ack is not None:
+                self.stored[copy.message_id] = copy.ack
+        while len(self.stored) > MAX_HISTORY:
+            del self.stored[next(iter(self.stored))]
+
+    def missing(self, copies: list[Copy]) -> list[Copy]:
+        """Those of an event's copies that are not known to be stored; the others get the acks they had."""
+        for copy in copies:
+            copy.ack = self.stored.pop(copy.message_id, None)
+        return [copy for copy in copies if copy.ack is None]
+
     def forget(self) -> None:
         """Drop every entry: the server has given them away."""
+        for entry in self.entries.values():
+            self.remember(entry)
         self.entries.clear()
         self.size = self.split = 0

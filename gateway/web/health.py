@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
@@ -10,13 +11,15 @@ import msgspec
 from ..runtime.stats import GatewayStats, RouteState, RouteStats
 
 
-class RouteHealth(msgspec.Struct, frozen=True):
-    """One route; `code` and `reason` are empty unless something is wrong."""
+class RouteHealth(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One route; `code` and `reason` are empty, and `since` is left out, unless something is wrong."""
 
     name: str
     state: str
     code: str
     reason: str
+    since: str = ""
+    """RFC 3339, UTC."""
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -43,4 +46,10 @@ def health(stats: GatewayStats, routes: Sequence[RouteStats], strict: bool = Fal
     else:
         state = "down"
     ready = state == "ok" or (state == "degraded" and not strict)
-    return Health(ready, state, [RouteHealth(r.route, r.state.value, r.code, r.reason) for r in routes])
+    return Health(
+        ready, state, [RouteHealth(r.route, r.state.value, r.code, r.reason, _instant(r.since)) for r in routes]
+    )
+
+
+def _instant(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if seconds else ""

@@ -80,12 +80,19 @@ async def test_ready_is_connected_with_a_route_up(
 async def test_the_body_of_readyz_says_why_a_route_is_down() -> None:
     stats = stats_of(a=UP, b=DOWN)
     stats.routes["b"].code, stats.routes["b"].reason = "no-stream", "stream ORDERS does not exist"
+    stats.routes["b"].since = 1_700_000_000.9
     assert (await readiness(stats))[1] == {
         "ready": True,
         "state": "degraded",
         "routes": [
             {"name": "a", "state": "up", "code": "", "reason": ""},
-            {"name": "b", "state": "down", "code": "no-stream", "reason": "stream ORDERS does not exist"},
+            {
+                "name": "b",
+                "state": "down",
+                "code": "no-stream",
+                "reason": "stream ORDERS does not exist",
+                "since": "2023-11-14T22:13:20Z",
+            },
         ],
     }
 

@@ -72,6 +72,11 @@ def test_anything_else_is_noise(data: bytes) -> None:
         (399, 1, AnswerKind.BUSY, "unavailable"),
         (500, 10052, AnswerKind.BUSY, "unavailable"),
         (503, 10008, AnswerKind.BUSY, "unavailable"),
+        (400, 10109, AnswerKind.REFUSED, "refused"),
+        (400, 10002, AnswerKind.BUSY, "no-resources"),
+        (503, 10023, AnswerKind.BUSY, "no-resources"),
+        (500, 10028, AnswerKind.BUSY, "no-resources"),
+        (500, 10047, AnswerKind.BUSY, "no-resources"),
         (0, 0, AnswerKind.BUSY, "unavailable"),
     ],
 )
@@ -81,6 +86,12 @@ def test_an_error_is_for_good_or_for_now_by_its_code(
 ) -> None:
     """And an error beside a sequence is no PubAck."""
     assert read(NO_HEADERS, error(code, err_code, seq=seq)) == Answer(kind, code=word, text=f"why ({err_code})")
+
+
+def test_a_full_subject_is_told_from_a_full_stream_by_the_text() -> None:
+    """The server has one number for both."""
+    told = {"code": 503, "err_code": 10077, "description": "maximum messages per subject exceeded"}
+    assert read(NO_HEADERS, json.dumps({"error": told, "stream": "S", "seq": 0}).encode()).code == "subject-full"
 
 
 def test_an_error_that_says_little_is_for_now() -> None:

@@ -100,6 +100,31 @@ def test_pauses_grow_with_each_failed_probe_up_to_the_longest() -> None:
         circuit.hold(copy, entry_of())
 
 
+def test_a_target_is_probed_at_least_every_five_seconds_whatever_the_longest_pause() -> None:
+    """What waits should go as soon as it can; a minute would be the pause of an event."""
+    policy = Retry(initial=Duration(1), factor=2.0, max=Duration(60), jitter=0.2)
+    circuit = Circuit("billing", "target billing", policy)
+    now = 100.0
+    for pause in (1, 2, 4, 5, 5, 5):
+        circuit.trip(circuit.probing or copy_of("a"), "timeout", "", route_fault=False, now=now, chance=0.5)
+        circuit.hold(copy_of("b"), entry_of())
+        assert circuit.probe_at == now + pause
+        now += pause
+        assert probed(circuit, now) == "b"
+
+
+def test_after_a_reconnect_it_is_probed_at_once_unless_it_is_probed_already() -> None:
+    circuit = tripped(copy_of("x"))
+    held(circuit, "a", "b")
+    circuit.hurry(100.1)
+    assert probed(circuit, 100.1) == "a"
+    circuit.hurry(100.2)
+    assert probed(circuit, 100.2) == ""
+    closed = Circuit("billing", "target billing", POLICY)
+    closed.hurry(100.1)
+    assert closed.probe_at == NEVER
+
+
 def test_a_failed_probe_goes_to_the_end_of_the_line() -> None:
     """One copy that the target hates must not keep the others from trying."""
     circuit = tripped(copy_of("x"))

@@ -116,13 +116,10 @@ VERDICTS: list[tuple[Answer, bool, float | None, bool, Holding]] = [
     (refused("too-large"), True, None, False, Holding.REFUSED),
     (refused("too-large"), False, None, False, Holding.REFUSED),
     (refused("too-large"), True, None, True, Holding.REFUSED),
-    (refused("refused"), True, None, False, Holding.REFUSED),
-    (refused("refused"), False, None, False, Holding.REFUSED),
-    (refused("refused"), True, None, True, Holding.HOLD_ROUTE),
     (refused("unsafe-subject"), True, LATE, True, Holding.HOLD_ROUTE),
     *(
         case
-        for code in ("no-stream", "no-permission", "wrong-stream")
+        for code in ("no-stream", "no-permission", "wrong-stream", "refused")
         for case in (
             (refused(code), True, None, False, Holding.HOLD_ROUTE),
             (refused(code), True, 1e9, False, Holding.HOLD_ROUTE),
@@ -142,6 +139,23 @@ def test_a_refusal_is_the_copy_s_the_route_s_or_not_yet_believed(
 ) -> None:
     """A constant subject makes it the route's; a templated one the copy's, once confirmed; a letter has no way out."""
     assert judge(answer, constant=constant, refused_before=before, letter=letter) is verdict
+
+
+@pytest.mark.parametrize(
+    ("constant", "letter", "verdict"),
+    [
+        (False, False, Holding.HOLD_COPY),
+        (True, False, Holding.HOLD_TARGET),
+        (False, True, Holding.HOLD_TARGET),
+        (True, True, Holding.HOLD_TARGET),
+    ],
+)
+def test_a_full_subject_holds_its_own_copies_and_the_target_only_where_it_has_no_other(
+    constant: bool, letter: bool, verdict: Holding
+) -> None:
+    """However often it was refused before: it is never for good."""
+    answer = Answer(AnswerKind.BUSY, code="subject-full")
+    assert judge(answer, constant=constant, refused_before=1e9, letter=letter) is verdict
 
 
 @pytest.mark.parametrize("constant", [False, True])
