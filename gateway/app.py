@@ -56,7 +56,7 @@ class Application:
         self.instance = self._slot.instance
         self.stats = GatewayStats(config.name, config.digest)
         self.stats.plugins = _shown(registry)
-        self._edge = JetStreamEdge(config)
+        self._edge = JetStreamEdge(config, self.instance, self.stats)
         self._metrics = Metrics(self.stats)
         self._plugin_metrics = PluginMetrics(self._metrics.registry)
         self._shared = SharedComponents()
@@ -94,6 +94,7 @@ class Application:
         self._lag = asyncio.get_running_loop().create_task(loop_lag.watch(self.stats))
         self._block_watch.start()
         self._edge.connection.changed.append(self._connection_changed)
+        self._edge.replicas.start()
         self._edge.connection.start()
         self._gateway.start(self._routes, self._disabled(self.config))
 

@@ -100,6 +100,8 @@ def status_line(stats: GatewayStats, rate: float) -> str:
         parts.append(f"down: {', '.join(not_up[:_SHOWN])}{more}")
     if not stats.last_reload_successful:
         parts.append("the last reload failed")
+    if stats.replica_configs > 1:
+        parts.append(f"{stats.replicas} replicas run {stats.replica_configs} different configs")
     return "; ".join(parts)
 
 

@@ -11,12 +11,17 @@ from base64 import b64decode
 from collections.abc import AsyncIterator
 
 import nats.errors
+import nats.js.errors
 
 from ..errors import Retry
 from ..subjects import key_is_legal
 from .api import MESSAGE_NOT_FOUND, ApiError, ApiUnavailable, JetStreamApi
 from .feed import Feed, is_deletion
 
+WRONG_REVISION = 10071
+"""What the server says when a key has changed since the revision named."""
+PATIENCE = 5.0
+"""Seconds for a value to be stored."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 
 
@@ -44,31 +49,63 @@ class Bucket:
 
     async def get(self, key: str) -> bytes | None:
         """The newest value, or None; by the stream's leader, since a replica may not know it yet."""
+        return (await self.entry(key))[1]
+
+    async def entry(self, key: str) -> tuple[int, bytes | None]:
+        """Revision and value of a key: what was deleted has a revision and no value, what never was has revision 0."""
         self._check(key)
         try:
             reply = await self._api.request(f"STREAM.MSG.GET.{self._stream}", {"last_by_subj": self._prefix + key})
         except ApiError as error:
             if error.err_code == MESSAGE_NOT_FOUND:
-                return None
+                return 0, None
             raise _retry(self._name, error) from error
         except ApiUnavailable as error:
             raise _retry(self._name, error) from error
         message = reply["message"]
         block = b64decode(message.get("hdrs", ""))
-        return None if is_deletion(block) else b64decode(message.get("data", ""))
+        value = None if is_deletion(block) else b64decode(message.get("data", ""))
+        return int(message["seq"]), value
 
     async def put(self, key: str, value: bytes) -> int:
         """Store; returns the revision. Raises Retry when nobody says it is stored, ValueError for what cannot be."""
+        return await self._store(key, value, {})
+
+    async def swap(self, key: str, value: bytes | None, revision: int) -> int | None:
+        """Store, or with None delete, while `revision` is the key's newest; None when somebody else was faster.
+
+        Returns the new revision. Raises as `put` does: then nobody knows.
+        """
+        headers = {"Nats-Expected-Last-Subject-Sequence": str(revision)}
+        if value is None:
+            headers["KV-Operation"] = "DEL"
+        try:
+            return await self._store(key, value or b"", headers)
+        except Retry as error:
+            cause = error.__cause__
+            if isinstance(cause, nats.js.errors.APIError) and cause.err_code == WRONG_REVISION:
+                return None
+            raise
+
+    async def delete(self, key: str) -> None:
+        """Leave a mark that the key has no value any more; raises Retry when nobody says that it is stored."""
+        await self._store(key, b"", {"KV-Operation": "DEL"})
+
+    async def _store(self, key: str, value: bytes, headers: dict[str, str]) -> int:
         self._check(key)
         wire = self._api.connection.wire
         if len(value) > wire.max_payload:
             raise ValueError(f"{len(value)} bytes: the server takes {wire.max_payload}")
         # A bucket in another domain is reached through that domain's API.
         way = "" if self._api.prefix == "$JS.API" else f"{self._api.prefix}."
+        subject = f"{way}{self._prefix}{key}"
         try:
-            return int((await wire.jetstream().publish(f"{way}{self._prefix}{key}", value)).seq)
+            ack = await wire.jetstream().publish(subject, value, PATIENCE, headers=headers or None)
         except (nats.errors.Error, TimeoutError, OSError) as error:
+            if self._api.connection.denied(subject):
+                raise Retry(f"bucket {self._name}: no permission to publish to {subject}") from error
             raise _retry(self._name, error) from error
+        return int(ack.seq)
 
     async def watch(self, key: str = ">") -> AsyncIterator[tuple[str, bytes | None]]:
         """Present values, then changes; raises Retry when one may have been missed."""

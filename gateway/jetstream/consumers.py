@@ -8,6 +8,8 @@ from typing import Any
 from ..config import model
 from ..errors import RouteFault
 from .api import CONSUMER_EXISTS, CONSUMER_NOT_FOUND, ApiError, JetStreamApi
+from .replicas import Replicas
+from .updates import Update
 
 log = logging.getLogger("gateway.nats")
 
@@ -20,12 +22,17 @@ DIGEST = "gateway-config"
 class Durable:
     """The durable of one route, as its config wants it."""
 
-    def __init__(self, api: JetStreamApi, gateway: str, digest: str, source: model.Source, route: str) -> None:
+    def __init__(self, api: JetStreamApi, replicas: Replicas, source: model.Source, route: str) -> None:
         self._api = api
-        self._gateway = gateway
-        self._digest = digest
+        self._replicas = replicas
         self._source = source
         self._route = route
+        self._update = Update(api, replicas, source, route, self._differences, self._merged)
+
+    @property
+    def overdue(self) -> bool:
+        """Whether it was found to differ from the config, could not be changed then, and may be now."""
+        return self._update.overdue
 
     async def ensure(self, stream: dict[str, Any]) -> dict[str, Any]:
         """The consumer's info, made if it may be made; raises RouteFault, ApiError, ApiUnavailable."""
@@ -42,7 +49,7 @@ class Durable:
                     "make it, or set source.manage to create",
                 ) from error
             return await self._create(stream)
-        return await self._compare(info)
+        return await self._compare(stream, info)
 
     async def _create(self, stream: dict[str, Any]) -> dict[str, Any]:
         source = self._source
@@ -52,7 +59,9 @@ class Durable:
             if error.err_code != CONSUMER_EXISTS:
                 raise
             # A replica was faster; its word is as good as ours.
-            return await self._compare(await self._api.request(f"CONSUMER.INFO.{source.stream}.{source.durable}"))
+            info = await self._api.request(f"CONSUMER.INFO.{source.stream}.{source.durable}")
+            return await self._compare(stream, info)
+        self._update.done()
         messages = stream.get("state", {}).get("messages", 0)
         log.info(
             "durable made: %s on %s, which holds %s messages",
@@ -68,12 +77,12 @@ class Durable:
         )
         return info
 
-    async def _compare(self, info: dict[str, Any]) -> dict[str, Any]:
+    async def _compare(self, stream: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
         """Refuse another gateway's durable; report differences, or mend them with `manage: update`."""
         source = self._source
         config = info["config"]
         owner = (config.get("metadata") or {}).get(OWNER)
-        if owner is not None and owner != self._gateway:
+        if owner is not None and owner != self._replicas.gateway:
             raise RouteFault(
                 "foreign-durable",
                 f"the durable {source.durable} belongs to the gateway {owner!r}",
@@ -86,9 +95,11 @@ class Durable:
                 "give the route a durable of its own",
             )
         differences = self._differences(config)
-        if differences and source.manage == "update":
-            return await self._update(config, differences)
-        if differences:
+        if not differences:
+            self._update.done()
+        elif self._update.due:
+            return await self._update.make(stream, info)
+        else:
             log.warning(
                 "durable %s differs from the config: %s",
                 source.durable,
@@ -97,21 +108,15 @@ class Durable:
             )
         return info
 
-    async def _update(self, config: dict[str, Any], differences: list[str]) -> dict[str, Any]:
-        """Change what may change; everything else of the consumer is sent back as it was found."""
+    def _merged(self, config: dict[str, Any]) -> dict[str, Any]:
+        """A config found, changed where it may be; everything else of it is sent back as it was found."""
         wanted = self._wanted()
-        changed = {name: wanted[name] for name in ("ack_wait", "max_ack_pending", "max_deliver", "metadata")}
-        merged = {**config, **changed}
+        changed = {name: wanted[name] for name in ("ack_wait", "max_ack_pending", "max_deliver", "filter_subjects")}
+        # What others have written there stays, and the server's own.
+        metadata = {**(config.get("metadata") or {}), **wanted["metadata"]}
+        merged = {**config, **changed, "metadata": metadata}
         merged.pop("filter_subject", None)
-        merged["filter_subjects"] = wanted["filter_subjects"]
-        info = await self._request("update", merged)
-        log.info(
-            "durable %s updated: %s",
-            self._source.durable,
-            "; ".join(differences),
-            extra={"event": "durable.updated", "route": self._route},
-        )
-        return info
+        return merged
 
     async def _request(self, action: str, config: dict[str, Any]) -> dict[str, Any]:
         source = self._source
@@ -130,7 +135,7 @@ class Durable:
             "max_deliver": -1,
             "max_ack_pending": source.max_ack_pending,
             "filter_subjects": [str(subject) for subject in source.subjects],
-            "metadata": {OWNER: self._gateway, DIGEST: self._digest},
+            "metadata": {OWNER: self._replicas.gateway, DIGEST: self._replicas.digest},
         }
         start = source.start
         if isinstance(start, model.StartAt):

@@ -10,12 +10,14 @@ from ..config import model
 from ..errors import RouteFault
 from ..routing.route import CompiledRoute
 from ..runtime.gateway import Link
+from ..runtime.stats import GatewayStats
 from .api import JetStreamApi
 from .connection import Connection
 from .consumers import Durable
 from .context import Services
 from .doubts import StreamDoubts
 from .publisher import JetStreamPublisher
+from .replicas import Replicas
 from .source import JetStreamSource
 from .streams import Provisioner, add_line, missing_stream, taking
 
@@ -25,12 +27,15 @@ log = logging.getLogger("gateway.nats")
 class JetStreamEdge:
     """Where routes get their links from."""
 
-    def __init__(self, config: model.Config) -> None:
+    def __init__(self, config: model.Config, instance: str, stats: GatewayStats) -> None:
         self._config = config
         self._inbox = config.nats.inbox_prefix
         self.connection = Connection(config.nats, config.name)
         self.api = JetStreamApi(self.connection, config.nats.domain)
         self.services = Services(self.api, config.nats.inbox_prefix)
+        self.replicas = Replicas(
+            self.api, config.name, instance, config.digest, self._streams_read, stats.replicas_seen
+        )
         self._provisioned = -1
         self._provisioner = Provisioner(self.api)
         self._stream_faults: dict[str, RouteFault] = {}
@@ -52,16 +57,21 @@ class JetStreamEdge:
         """Go over to a reloaded config; declared streams are looked at again."""
         self._config = config
         self._provisioned = -1
+        self.replicas.use(config.digest)
+
+    def _streams_read(self) -> set[str]:
+        return {route.source.stream for route in self._config.routes if route.enabled}
 
     async def close(self) -> None:
-        """Flush and close the connection."""
+        """Leave the replicas, flush and close the connection."""
         self._doubts.close()
+        await self.replicas.leave()
         await self.connection.close()
 
     def link(self, route: CompiledRoute) -> Link:
         """Source, publisher and checks of one route."""
         inbox = self._inbox
-        durable = Durable(self.api, self._config.name, self._config.digest, route.config.source, route.name)
+        durable = Durable(self.api, self.replicas, route.config.source, route.name)
         missing = partial(self._missing, route.config.source)
         source = JetStreamSource(self.connection, self.api, route.config, durable, inbox, missing)
         publisher = JetStreamPublisher(

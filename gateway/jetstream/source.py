@@ -77,6 +77,7 @@ class JetStreamSource:
         self._not_before = 0.0
         self._acks = ""
         self._seen_at = 0.0
+        self._ack_wait = 0.0
         self._closing = False
         self._consumer_sequence = 0
         self._served = False
@@ -110,10 +111,11 @@ class JetStreamSource:
         self._consumer_sequence = 0
         self._served = False
         self._heed(consumer["config"])
+        self._ack_wait = consumer["config"].get("ack_wait", 30e9)
         self.too_large = False
         self._closing = False
         self._seen_at = time.monotonic()
-        return SourceInfo(created=stream["created"], ack_wait=consumer["config"].get("ack_wait", 30e9) / 1e9)
+        return SourceInfo(created=stream["created"], ack_wait=self._ack_wait / 1e9)
 
     def _heed(self, limits: dict[str, Any]) -> None:
         """A durable found may limit what one request asks for; the server refuses the request that asks for more."""
@@ -193,6 +195,9 @@ class JetStreamSource:
         except RouteFault as fault:
             self._lose(fault.code, fault.text)
             return
+        if self._durable.overdue:
+            self._lose("durable-due", "the durable may be changed now")
+            return
         if self._pulls.events and now - self._alive_at > SILENCE:
             log.warning(
                 "no sign of life from the consumer for %.0f s: asking again",
@@ -229,6 +234,9 @@ class JetStreamSource:
             info = await self._api.request(f"CONSUMER.INFO.{source.stream}.{source.durable}")
         except (ApiError, ApiUnavailable) as error:
             raise RouteFault("jetstream-unavailable", str(error)) from error
+        if info["config"].get("ack_wait", 30e9) != self._ack_wait and not self._closing:
+            # Progress is told by half of it.
+            self._lose("consumer-updated", "somebody has changed the consumer's ack-wait")
         return int(info.get("num_pending", 0)), int(info.get("num_ack_pending", 0))
 
     async def close(self) -> None:

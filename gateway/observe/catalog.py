@@ -231,6 +231,20 @@ PROCESS_METRICS: tuple[Metric[GatewayStats], ...] = (
         lambda stats: {(stats.digest,): 1},
     ),
     Metric(
+        "replicas",
+        "gauge",
+        (),
+        "Gateways of this name seen in the last 90 s, this one included; 0 while that cannot be known.",
+        lambda stats: stats.replicas,
+    ),
+    Metric(
+        "replica_configs",
+        "gauge",
+        (),
+        "Different configs among these; more than 1 for longer than a roll-out takes is a mistake.",
+        lambda stats: stats.replica_configs,
+    ),
+    Metric(
         "plugin_info",
         "info",
         ("plugin", "version", "status"),

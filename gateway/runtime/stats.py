@@ -164,6 +164,10 @@ class GatewayStats:
         self.digest = digest
         self.routes: dict[str, RouteStats] = {}
         self.connected = False
+        self.replicas = 0
+        """Gateways of this name seen lately, this one included; 0 while nobody can tell."""
+        self.replica_configs = 0
+        """Different configs among them."""
         self.reconnects = 0
         self.reloads: dict[str, int] = {"success": 0, "failure": 0}
         self.last_reload_successful = True
@@ -171,3 +175,7 @@ class GatewayStats:
         self.loop_lag = Buckets((0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0))
         self.plugins: list[tuple[str, str, str]] = []
         """(plugin, version, status)"""
+
+    def replicas_seen(self, replicas: int, configs: int) -> None:
+        """So many gateways of this name were seen, with so many different configs."""
+        self.replicas, self.replica_configs = replicas, configs
