@@ -37,6 +37,7 @@ class Connection:
     def __init__(self, config: model.Nats, name: str) -> None:
         self._config = config
         self._name = name
+        self._inbox_prefix = config.inbox_prefix.encode()
         self.wire = Wire()
         self.generation = 0
         self.reconnects = 0
@@ -54,6 +55,7 @@ class Connection:
         self._complained_at = -COMPLAINT_PAUSE
         self._was_connected = False
         self._builder: asyncio.Task[None] | None = None
+        self._taking: asyncio.Task[None] | None = None
         self._parting: set[asyncio.Task[None]] = set()
         self._signed = ""
         """Fingerprint of the config the present client was made with."""
@@ -114,11 +116,13 @@ class Connection:
     async def close(self) -> None:
         """Flush and close for good."""
         self._closing = True
-        tasks = {task for task in (self._builder, *self._parting) if task is not None}
-        for task in tasks:
+        if self._builder is not None:
+            self._builder.cancel()
+            await asyncio.wait({self._builder, *([self._taking] if self._taking is not None else [])})
+        for task in list(self._parting):
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        if self._parting:
+            await asyncio.wait(set(self._parting))
         if self.connected:
             self.wire.flush_out()
             try:
@@ -138,8 +142,9 @@ class Connection:
 
     async def _keep(self, before: asyncio.Task[None] | None = None) -> None:
         """Build a connection whenever there is none; nats-py itself reconnects within one."""
-        if before is not None:
-            await asyncio.wait({before})
+        under_way = {task for task in (before, self._taking) if task is not None}
+        if under_way:
+            await asyncio.wait(under_way)
         failures = 0
         while not self._closing:
             try:
@@ -175,7 +180,9 @@ class Connection:
         except BaseException:
             wire.abandon()
             raise
-        await self._take(wire, signed)
+        # To its end, whatever else comes: half a move would be a connection that is deaf.
+        self._taking = asyncio.get_running_loop().create_task(self._take(wire, signed))
+        await asyncio.shield(self._taking)
 
     async def _take(self, wire: Wire, signed: str) -> None:
         """The new client is the one from now on; one that still works brings what was on its way, and goes."""
@@ -186,7 +193,6 @@ class Connection:
                 self._lost()
                 await previous.hush()
         finally:
-            # Also when another change or the end comes in between: half a move would be a connection that is deaf.
             previous.sinks.clear()
             self.wire, self._signed = wire, signed
             self.generation += 1
@@ -220,7 +226,7 @@ class Connection:
             ping_interval=10,
             max_outstanding_pings=2,
             pending_size=8 << 20,
-            inbox_prefix=self._config.inbox_prefix.encode(),
+            inbox_prefix=self._inbox_prefix,
             skip_subject_validation=True,
             **sign_in(self._config),
         )

@@ -82,9 +82,7 @@ class Wire(Client):
         """Unsubscribe, and take what the server had sent before it knew."""
         if sid in self._subs and self.is_connected:
             self.write(b"UNSUB %d\r\n" % sid)
-            # A server that does not answer, or is gone by now, has nothing more for us either.
-            with contextlib.suppress(Error, OSError):
-                await self.flush(DETACH_WAIT)
+            await self._take_the_rest()
         subscription = self._subs.pop(sid, None)
         if subscription is not None and subscription._wait_for_msgs_task is not None:
             subscription._wait_for_msgs_task.cancel()
@@ -94,6 +92,13 @@ class Wire(Client):
         """Let no subscription with a sink bring anything more, and take what was on its way."""
         for sid in self.sinks:
             self.write(b"UNSUB %b\r\n" % sid)
+        await self._take_the_rest()
+
+    async def _take_the_rest(self) -> None:
+        """Wait until all that the server sent before it saw what we wrote has arrived."""
+        # nats-py's PING must not overtake what is queued here: its PONG would come too soon.
+        self.flush_out()
+        # A server that does not answer, or is gone by now, has nothing more for us either.
         with contextlib.suppress(Error, OSError):
             await self.flush(DETACH_WAIT)
 
