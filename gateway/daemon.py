@@ -12,11 +12,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 from .app import Application, ReloadRefused
 from .config import model
+from .config.reads import Look, Reads
 from .errors import ConfigError
+from .observe import logs
 from .problems import log_fields
 from .registry import Registry
 from .systemd import Notifier, Throughput, status_line, watchdog_interval
@@ -33,19 +35,40 @@ PARTING = 5.0
 CLOSING = 30
 """Seconds that closing components may take beside the drain, as told to the supervisor."""
 
-Load = Callable[[], tuple[model.Config, Registry]]
-"""Reads the config anew; raises ConfigError."""
+LOOK_EVERY = 1.0
+"""Seconds between two looks at the files of the config. A look costs a stat a file, and works where nobody tells of
+changes, too: on network file systems, and with the links by which Kubernetes swaps a whole folder.
+"""
+RESTLESS = 10
+"""Looks after which files are taken as they are, although they go on changing."""
+
+
+class ConfigFile(Protocol):
+    """Where the config comes from."""
+
+    @property
+    def reads(self) -> Reads:
+        """What was read the last time, good or not."""
+        ...
+
+    def load(self) -> tuple[model.Config, Registry]:
+        """Read it anew; raises ConfigError."""
+        ...
 
 
 class Daemon:
     """Runs an application until it is told to stop."""
 
-    def __init__(self, app: Application, load: Load) -> None:
+    def __init__(self, app: Application, file: ConfigFile, *, watch: bool = False) -> None:
+        """With `watch`, it reloads when a file of the config has changed."""
         self._app = app
-        self._load = load
+        self._file = file
+        self._watches = watch
         self._notifier = Notifier()
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
+        self._read = asyncio.Event()
+        """Set when the files have been read anew."""
 
     async def run(self) -> None:
         """Start, serve, drain. Raises GatewayError when it cannot even start."""
@@ -55,7 +78,8 @@ class Daemon:
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
         log.info("starting", extra={"event": "gateway.starting", "config": self._app.config.digest, "pid": os.getpid()})
         await self._app.start()
-        tasks = [loop.create_task(work) for work in (self._tell(), self._ping(), self._reloads())]
+        work = [self._tell(), self._ping(), self._reloads(), *([self._watch()] if self._watches else [])]
+        tasks = [loop.create_task(each) for each in work]
         try:
             await self._stop.wait()
         finally:
@@ -108,10 +132,36 @@ class Daemon:
             await self._reload_once()
             self._notifier.ready(status_line(self._app.stats, 0.0))
 
+    async def _watch(self) -> None:
+        while True:
+            files = await self._changed()
+            log.info("changed: %s", ", ".join(files), extra={"event": "config.changed", "files": files})
+            self._read.clear()
+            self._reload.set()
+            await self._read.wait()
+
+    async def _changed(self) -> list[str]:
+        """Wait until files are not as they were read, and at rest: one that is being written is no config yet."""
+        look = Look(self._file.reads)
+        before: dict[str, str] = {}
+        looks = 0
+        while True:
+            await asyncio.sleep(LOOK_EVERY / 2 if before else LOOK_EVERY)
+            if look.reads is not self._file.reads:
+                look, before, looks = Look(self._file.reads), {}, 0
+            # In a thread: a file system that hangs must not stop the events.
+            now = await asyncio.to_thread(look.changes)
+            if look.reads is self._file.reads and now and (now == before or looks >= RESTLESS):
+                return sorted(now)
+            looks = looks + 1 if now else 0
+            before = now
+
     async def _reload_once(self) -> None:
         """Go over to the config as it is now in the files; with any problem the old one stays."""
         try:
-            config, registry = self._load()
+            self._read.set()
+            config, registry = self._file.load()
+            shown = self._app.config.log
             done = await self._app.reload(config, registry)
         except ConfigError as error:
             self._app.reload_failed()
@@ -126,6 +176,8 @@ class Daemon:
             self._app.reload_failed()
             log.exception("reload failed", extra={"event": "config.reload-failed"})
             return
+        if config.log != shown:
+            logs.setup(config.log.level, config.log.format, config.log.loggers)
         log.info("reloaded", extra={"event": "config.reloaded", "config": config.digest, **done})
 
     async def _end(self) -> None:

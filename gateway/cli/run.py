@@ -6,15 +6,16 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any
 
 import click
 
 from ..app import Application
 from ..config import model
 from ..config.loader import examine
+from ..config.reads import Reads
 from ..daemon import Daemon, live
 from ..errors import ConfigError, GatewayError
+from ..jetstream.signin import files_of
 from ..observe import logs
 from ..problems import Problem, log_fields
 from ..registry import Registry
@@ -28,11 +29,14 @@ log = logging.getLogger("gateway")
 @click.command()
 @config_option
 @plugin_option
-def run(config: str, disable: tuple[str, ...]) -> None:
+@click.option("--watch", is_flag=True, help="Reload also when a file of the config changes.")
+def run(config: str, disable: tuple[str, ...], watch: bool) -> None:
     """Run the gateway until it is told to stop.
 
     SIGTERM and SIGINT drain: what is in flight is finished within `drain`, the rest goes back to JetStream. A second
-    signal ends at once. SIGHUP reads the config again.
+    signal ends at once. SIGHUP reads the config again; with --watch that also happens by itself, once a file it was
+    read from has changed and is at rest: the config, what it includes, ${file:...}, ${credential:...}, and the files
+    of `nats`.
 
     A server that is away is waited for, at the start and later.
 
@@ -40,21 +44,13 @@ def run(config: str, disable: tuple[str, ...]) -> None:
     unreadable, 128 and the signal's number (130, 143) after a second signal.
     """
 
-    def load() -> tuple[model.Config, Registry]:
-        loaded = examine(config, disable=disable)
-        if loaded.config is None:
-            problems = loaded.tidy(compile_config(loaded.draft, loaded.registry)[1])
-            raise ConfigError([problem for problem in problems if not problem.is_warning])
-        noticed[:] = loaded.problems
-        return loaded.config, loaded.registry
-
-    noticed: list[Problem] = []
+    file = ConfigFile(config, disable)
     try:
-        settings, registry = load()
+        settings, registry = file.load()
         logs.setup(settings.log.level, settings.log.format, settings.log.loggers)
-        for problem in noticed:
+        for problem in file.noticed:
             log.warning("config: %s", problem.head, extra=log_fields(problem, "config.warning"))
-        live(_serve(settings, registry, load), _new_loop())
+        live(_serve(settings, registry, file, watch), _new_loop())
     except ConfigError as error:
         for problem in error.problems:
             click.echo(str(problem), err=True)
@@ -65,8 +61,32 @@ def run(config: str, disable: tuple[str, ...]) -> None:
         sys.exit(TRY_AGAIN)
 
 
-async def _serve(settings: model.Config, registry: Registry, load: Any) -> None:
-    await Daemon(Application(settings, registry), load).run()
+async def _serve(settings: model.Config, registry: Registry, file: ConfigFile, watch: bool) -> None:
+    await Daemon(Application(settings, registry), file, watch=watch).run()
+
+
+class ConfigFile:
+    """The config as it is in the files now, every time it is loaded."""
+
+    def __init__(self, path: str, disable: tuple[str, ...]) -> None:
+        self._path = path
+        self._disable = disable
+        self.reads = Reads()
+        """What was read the last time, good or not."""
+        self.noticed: list[Problem] = []
+        """What is odd about it, but no error."""
+
+    def load(self) -> tuple[model.Config, Registry]:
+        """Read it; raises ConfigError."""
+        loaded = examine(self._path, disable=self._disable)
+        self.reads = loaded.tree.reads
+        for path in files_of(loaded.draft.nats):
+            self.reads.note(path)
+        if loaded.config is None:
+            problems = loaded.tidy(compile_config(loaded.draft, loaded.registry)[1])
+            raise ConfigError([problem for problem in problems if not problem.is_warning])
+        self.noticed = loaded.problems
+        return loaded.config, loaded.registry
 
 
 def _new_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .files import UnreadableError, read_text
+from .files import UnreadableError
+from .reads import Reads
 from .tree import quote
 
 _FORMS = "use ${NAME}, ${NAME:-default}, ${file:PATH} or ${credential:NAME}; a literal ${ is written $${"
@@ -65,6 +66,8 @@ class Expander:
 
     env: Mapping[str, str] = field(repr=False)
     folder: str
+    reads: Reads = field(default_factory=Reads, repr=False)
+    """Takes note of the files that are read."""
 
     def expand(self, text: str) -> Expansion:
         """Fill in every placeholder; those that fail are left out and reported, all of them."""
@@ -96,7 +99,7 @@ class Expander:
         if match["name"]:
             return self._variable(match["name"], match["default"])
         if match["file"]:
-            return _content(os.path.join(self.folder, match["file"]), f"file {quote(match['file'])}")
+            return self._content(os.path.join(self.folder, match["file"]), f"file {quote(match['file'])}")
         return self._credential(match["credential"])
 
     def _variable(self, name: str, default: str | None) -> str:
@@ -119,7 +122,14 @@ class Expander:
                 f"credential {quote(name)} is not there: $CREDENTIALS_DIRECTORY is not set",
                 f"run under systemd with LoadCredential={name}:/path in the unit, or set the variable to a folder",
             )
-        return _content(os.path.join(folder, name), f"credential {quote(name)}")
+        return self._content(os.path.join(folder, name), f"credential {quote(name)}")
+
+    def _content(self, path: str, what: str) -> str:
+        try:
+            text = self.reads.read_text(path)
+        except UnreadableError as error:
+            raise _FaultError(f"{what} {error.text}", error.hint or f"looked for at {os.path.abspath(path)}") from error
+        return text[:-2] if text.endswith("\r\n") else text.removesuffix("\n")
 
 
 def _misspelt(match: re.Match[str]) -> _FaultError:
@@ -131,11 +141,3 @@ def _misspelt(match: re.Match[str]) -> _FaultError:
         hint = f"names are upper case: ${{{match['head'].upper()}}}; {_FORMS}"
         return _FaultError(f"{quote(shown)} cannot be expanded", hint)
     return _FaultError(f"{quote(shown)} cannot be expanded")
-
-
-def _content(path: str, what: str) -> str:
-    try:
-        text = read_text(path)
-    except UnreadableError as error:
-        raise _FaultError(f"{what} {error.text}", error.hint or f"looked for at {os.path.abspath(path)}") from error
-    return text[:-2] if text.endswith("\r\n") else text.removesuffix("\n")

@@ -22,11 +22,8 @@ class UnreadableError(Exception):
         self.column = column
 
 
-def read_text(path: str) -> str:
-    """The text of a file, without a leading byte order mark; line ends stay as they are.
-
-    Raises UnreadableError, whose text never repeats the content.
-    """
+def read_bytes(path: str) -> bytes:
+    """The content of a file; raises UnreadableError."""
     try:
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -38,7 +35,7 @@ def read_text(path: str) -> str:
         raise UnreadableError(f"cannot be read: {error}") from error
     if len(data) > MAX_BYTES:
         raise UnreadableError(f"is larger than {MAX_BYTES // 1024 // 1024} MiB")
-    return _decode(data)
+    return data
 
 
 def position(text: str, offset: int) -> tuple[int, int]:
@@ -47,7 +44,11 @@ def position(text: str, offset: int) -> tuple[int, int]:
     return before.count("\n") + 1, len(before) - before.rfind("\n")
 
 
-def _decode(data: bytes) -> str:
+def decode(data: bytes) -> str:
+    """The text in a file's content, without a leading byte order mark; line ends stay as they are.
+
+    Raises UnreadableError, whose text never repeats the content.
+    """
     if data.startswith(_UTF_16):
         raise UnreadableError("is UTF-16 text, not UTF-8", "save the file as UTF-8")
     # A UTF-8 mark is legal YAML and what some editors write: taken, and not part of the first column.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
@@ -10,8 +9,9 @@ from dataclasses import dataclass, field
 
 from ..problems import Code, Problem
 from .expand import Expander
-from .files import UnreadableError, read_text
+from .files import UnreadableError
 from .reader import read
+from .reads import Reads
 from .tree import Key, MappingNode, Node, ScalarNode, SequenceNode, quote
 
 INCLUDABLE = ("routes", "streams")
@@ -30,6 +30,8 @@ class LoadedTree:
     """Hexadecimal sha256 over all texts before expansion; see `short_digest` for people."""
     complete: bool
     """False when a file or an include is not in the tree: what seems to be missing may stand there."""
+    reads: Reads = field(default_factory=Reads, repr=False)
+    """Every file and glob that was looked at, for whoever wants to know when that changes."""
 
     @property
     def short_digest(self) -> str:
@@ -41,19 +43,21 @@ def load_tree(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ)
     """Read a config file and what it includes; all that is wrong is in `problems`, nothing is raised."""
     name = os.fspath(path)
     problems: list[Problem] = []
-    text = _read_file(name, problems)
+    reads = Reads()
+    text = _read_file(name, problems, reads)
     if text is None:
-        return LoadedTree(None, (), problems, _digest([]), complete=False)
-    return _Loader(name, env, problems).load(text)
+        return LoadedTree(None, (), problems, _digest([]), complete=False, reads=reads)
+    return _Loader(name, env, problems, reads).load(text)
 
 
 def load_text(text: str, file: str = "<text>", env: Mapping[str, str] = os.environ) -> LoadedTree:
     """Read a config from a text, as `load_tree` does; what it names is relative to the folder of `file`."""
-    return _Loader(file, env, []).load(text)
+    return _Loader(file, env, [], Reads()).load(text)
 
 
 class _Loader:
-    def __init__(self, file: str, env: Mapping[str, str], problems: list[Problem]) -> None:
+    def __init__(self, file: str, env: Mapping[str, str], problems: list[Problem], reads: Reads) -> None:
+        self._reads = reads
         self._file = file
         self._folder = os.path.dirname(file)
         self._env = env
@@ -61,14 +65,14 @@ class _Loader:
         self._complete = True
 
     def load(self, text: str) -> LoadedTree:
-        root = read(text, self._file, Expander(self._env, self._folder), self._problems)
+        root = read(text, self._file, Expander(self._env, self._folder, self._reads), self._problems)
         files = [(self._file, text)]
         names = [""]
         if isinstance(root, MappingNode) and (include := root.get("include")):
             added: dict[str, list[Node]] = {}
             for match in self._matches(include):
                 name = os.path.join(self._folder, match)
-                content = _read_file(name, self._problems)
+                content = _read_file(name, self._problems, self._reads)
                 if content is None:
                     self._complete = False
                     continue
@@ -78,7 +82,7 @@ class _Loader:
             root = _merge(root, added)
         complete = self._complete and root is not None
         digest = _digest(list(zip(names, (content for _, content in files), strict=True)))
-        return LoadedTree(root, tuple(files), self._problems, digest, complete)
+        return LoadedTree(root, tuple(files), self._problems, digest, complete, self._reads)
 
     def _matches(self, include: Node) -> Iterator[str]:
         """The files an `include` names, relative to the main file's folder, each once."""
@@ -91,7 +95,7 @@ class _Loader:
                 self._report(node, Code.WRONG_TYPE, f"expected a glob or a list of globs, found {node.kind}", "")
                 continue
             shown = "the glob" if node.tainted else quote(node.value)
-            matches = self._glob(node.value)
+            matches = self._reads.matches(self._folder, node.value)
             if not matches:
                 self._report(node, Code.INCLUDE, f"{shown} matches no file", "globs are relative to this file's folder")
             for match in matches:
@@ -103,16 +107,9 @@ class _Loader:
                     seen.add(real)
                     yield match
 
-    def _glob(self, pattern: str) -> list[str]:
-        try:
-            # root_dir, so that a * in the name of the folder is no pattern.
-            return sorted(glob.glob(pattern, root_dir=self._folder or ".", recursive=True)) if pattern else []
-        except ValueError:  # a NUL in the pattern
-            return []
-
     def _included(self, name: str, text: str, added: dict[str, list[Node]]) -> None:
         """Read one included file and put the items of its lists into `added`."""
-        root = read(text, name, Expander(self._env, os.path.dirname(name)), self._problems)
+        root = read(text, name, Expander(self._env, os.path.dirname(name), self._reads), self._problems)
         if root is None:
             self._complete = False
         elif isinstance(root, MappingNode):
@@ -144,9 +141,9 @@ def _is_null(node: Node) -> bool:
     return isinstance(node, ScalarNode) and node.value is None and not node.faulty
 
 
-def _read_file(name: str, problems: list[Problem]) -> str | None:
+def _read_file(name: str, problems: list[Problem], reads: Reads) -> str | None:
     try:
-        return read_text(name)
+        return reads.read_text(name)
     except UnreadableError as error:
         problems.append(Problem(name, error.line, error.column, Code.UNREADABLE, f"the file {error.text}", error.hint))
         return None

@@ -68,7 +68,11 @@ class RunningGateway:
         self._thread = threading.Thread(target=self._loop.run_forever, name="gateway-under-test", daemon=True)
         self._thread.start()
         self._config, self._registry = loaded.config, loaded.registry
-        self._app = self._call(self._make())
+        try:
+            self._app = self._call(self._make())
+        except BaseException:
+            self._end_thread()
+            raise
 
     async def _make(self) -> Application:
         return Application(self._config, self._registry)
@@ -136,9 +140,12 @@ class RunningGateway:
         try:
             self._call(self._app.stop(), timeout)
         finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+            self._end_thread()
+
+    def _end_thread(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
     # ------------------------------------------------------------------ inside
 
