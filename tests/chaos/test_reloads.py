@@ -14,10 +14,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pytest
 from nats.aio.client import Client
 
 from gateway.jetstream.server import EmbeddedServer
+from tests.chaos.say import Say
 from tests.conftest import StartGateway
 from tests.support.eventually import eventually
 from tests.support.process import GatewayProcess
@@ -94,9 +94,8 @@ async def reload(gateway: GatewayProcess, number: int) -> None:
     await eventually(done, 30, f"reload {number}")
 
 
-@pytest.mark.timeout(120 + 4 * RELOADS)
 async def test_reload_after_reload_under_load_loses_doubles_and_leaves_nothing(
-    nats_server: EmbeddedServer, nc: Client, gateway_process: StartGateway
+    nats_server: EmbeddedServer, nc: Client, gateway_process: StartGateway, say: Say
 ) -> None:
     for name, subjects in (("IN", ["in.>"]), ("OUT", ["out.>"]), ("DLQ", ["dlq.>"])):
         await make_stream(nc, name, subjects, duplicate_window=int(3600e9))
@@ -131,7 +130,7 @@ async def test_reload_after_reload_under_load_loses_doubles_and_leaves_nothing(
     ups = Counter(line["route"] for line in gateway.logs if line["event"] == "route.up")
     assert (ups["calm"], ups["steady"]) == (1, RELOADS + 1)
     assert seen(gateway)["config.reloaded"] == RELOADS
-    print(f"{RELOADS} reloads, {rounds * len(ROUTES)} events; after {WARM}: {warm}, at the end: {after}")
+    say(f"{RELOADS} reloads, {rounds * len(ROUTES)} events; after {WARM}: {warm}, at the end: {after}")
     assert after["descriptors"] <= warm["descriptors"] + 3
     assert after["threads"] <= warm["threads"]
     assert after["memory"] < warm["memory"] + 16_000, "memory does not grow"
