@@ -130,7 +130,7 @@ class Gateway:
         starts = []
         for name in (*changed, *fresh):
             before = [stops[other] for other, route in leaving.items() if _excludes(route, wanted[name])]
-            starts.append(self._start_after(before, wanted[name]))
+            starts.append(self._start_after(before, wanted[name], self.supervisors.get(name)))
         for ended in await asyncio.gather(*stops.values(), *starts, return_exceptions=True):
             if isinstance(ended, BaseException):  # not before all the others have come to their end
                 raise ended
@@ -142,9 +142,11 @@ class Gateway:
             self._show_disabled(name)
         return {"stopped": gone, "replaced": changed, "started": fresh}
 
-    async def _start_after(self, before: Sequence[asyncio.Future[None]], route: CompiledRoute) -> None:
+    async def _start_after(
+        self, before: Sequence[asyncio.Future[None]], route: CompiledRoute, predecessor: Supervisor | None
+    ) -> None:
         await asyncio.gather(*before)
-        self._start_route(route, self._waiting.pop(route.name))
+        self._start_route(route, self._waiting.pop(route.name), predecessor)
 
     async def drain(self, seconds: float) -> None:
         """Finish what is in flight, give back the rest."""
@@ -166,7 +168,9 @@ class Gateway:
             extra={"event": "gateway.drained"},
         )
 
-    def _start_route(self, route: CompiledRoute, components: RouteComponents) -> None:
+    def _start_route(
+        self, route: CompiledRoute, components: RouteComponents, predecessor: Supervisor | None = None
+    ) -> None:
         stats = RouteStats(
             route.name,
             [target.name for target in route.targets],
@@ -182,6 +186,8 @@ class Gateway:
         supervisor = Supervisor(
             route, link.source, link.publisher, stats, self._clock, link.ready, self._instance, self._life, components
         )
+        if predecessor is not None and predecessor.route.origin == route.origin:
+            supervisor.lane.inherit(predecessor.lane)
         self.supervisors[route.name] = supervisor
         supervisor.start()
 

@@ -104,6 +104,12 @@ class Lane:
         self._work_off()
         self.refill()
 
+    def inherit(self, before: Lane) -> None:
+        """Take over what the lane before, of the same route and durable, knows of events that come again."""
+        self._created = before._created
+        self.window.history, self.window.stored = before.window.history, before.window.stored
+        self.stats.parked = before.stats.parked
+
     def pause(self) -> None:
         """The source is not open: what arrives waits."""
         self._ready = False

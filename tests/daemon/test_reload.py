@@ -96,3 +96,29 @@ async def test_a_signal_to_end_during_a_reload_is_obeyed(full: Client, gateway_p
     assert "Traceback" not in gateway.err
     assert (await consumer_state(full, "IN", "gateway-stuck"))["num_ack_pending"] == 0
     assert await count(full, "FULL") == 6
+
+
+async def test_a_storm_of_signals_is_few_reloads_and_the_last_config_is_the_one_that_runs(
+    full: Client, gateway_process: StartGateway
+) -> None:
+    """While one reload waits for a route to drain, ten signals come: one more follows, with what is there then."""
+    gateway = await gateway_process({"drain": "2s", "routes": [STUCK, ONE]})
+    await held(gateway, full, 5)
+    rewrite(gateway, routes=[ONE])
+    gateway.signal(signal.SIGHUP)
+    await eventually(lambda: state_of(gateway, "stuck", "draining"))
+    for number in range(10):
+        rewrite(gateway, routes=[ONE, route(f"r{number}", "in.one", f"out.r{number}")])
+        gateway.signal(signal.SIGHUP)
+    await eventually(lambda: seen(gateway)["config.reloaded"] == 2)
+    await publish(full, "in.one", 1)
+    await all_settled(full, "IN", ["gateway-one", "gateway-r9"])
+    assert set(await gateway.routes()) == {"one", "r9"}
+    assert seen(gateway)["config.reloaded"] == 2
+    assert Counter(message.subject for message in await read_stream(full, "OUT")) == {"out.one": 1, "out.r9": 1}
+    await make_room(full)
+    rewrite(gateway, routes=[ONE, STUCK])
+    gateway.signal(signal.SIGHUP)
+    await eventually(lambda: seen(gateway)["config.reloaded"] == 3)
+    await all_settled(full, "IN", ["gateway-stuck"])
+    assert await count(full, "FULL") == 6

@@ -75,9 +75,7 @@ class Operator:
         return user.public
 
 
-_NO_LIMITS = dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf"), -1) | {
-    "wildcards": True
-}
+_NO_LIMITS = dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf"), -1) | {"wildcards": True}
 
 
 def _json(value: Any) -> bytes:

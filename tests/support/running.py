@@ -48,9 +48,11 @@ def _hook(components: list[type[Component]]) -> Any:
     return hookimpl(offered)
 
 
-def registry_with(components: Sequence[type[Component]], hooks: Mapping[str, Any] | None = None) -> Registry:
+def registry_with(
+    components: Sequence[type[Component]], hooks: Mapping[str, Any] | None = None, disable: Sequence[str] = ()
+) -> Registry:
     """The built-ins, and a plugin `test` with `components` and other hooks, whatever else is installed."""
-    return load_plugins(entry_points=[_Plugin(components, hooks or {})] if components or hooks else [])
+    return load_plugins(disable, entry_points=[_Plugin(components, hooks or {})] if components or hooks else [])
 
 
 def read_config(config: dict[str, Any], registry: Registry) -> model.Config:
