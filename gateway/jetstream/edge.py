@@ -68,6 +68,11 @@ class JetStreamEdge:
         await self.replicas.leave()
         await self.connection.close()
 
+    async def close(self) -> None:
+        """Flush and close the connection."""
+        self._doubts.close()
+        await self.connection.close()
+
     def link(self, route: CompiledRoute) -> Link:
         """Source, publisher and checks of one route."""
         inbox = self._inbox
