@@ -93,7 +93,7 @@ class Lane:
                 self._forget("the stream was created anew")
                 self.window.history.clear()
                 self.window.stored.clear()
-                self.stats.parked = 0
+                self.none_parked()
             self._created = info.created
         self._ack_wait = info.ack_wait
         self._journey.start(info.created, info.ack_wait)
@@ -107,8 +107,14 @@ class Lane:
     def inherit(self, before: Lane) -> None:
         """Take over what the lane before, of the same route and durable, knows of events that come again."""
         self._created = before._created
-        self.window.history, self.window.stored = before.window.history, before.window.stored
+        window, known = self.window, before.window
+        window.history, window.stored, window.parked = known.history, known.stored, known.parked
         self.stats.parked = before.stats.parked
+
+    def none_parked(self) -> None:
+        """The consumer holds nothing: what was parked is settled by a replica, or gone from the stream."""
+        self.window.parked.clear()
+        self.stats.parked = 0
 
     def pause(self) -> None:
         """The source is not open: what arrives waits."""

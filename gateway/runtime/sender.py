@@ -275,7 +275,7 @@ class Sender:
         circuit.hold(copy, entry)
         if route_fault or copy.target is None:
             # A target that is busy is no fault of the route; a dead letter that cannot be stored always is.
-            self._owner.set_fault(circuit.title, answer.code, answer.text)
+            self._owner.set_fault(circuit.title, answer.code, f"{circuit.title}: {answer.text}")
             self._owner.release_target(circuit.title, healed=False)
         else:
             self._owner.hold_target(circuit.title, answer.code, answer.text, first=circuit.failures == 1)

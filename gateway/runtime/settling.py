@@ -81,9 +81,10 @@ class Settler:
         lag.total += late
         self._window.remove(entry)
         if self._window.history:
-            tries = self._window.history.pop(delivery.sequence, None)
-            if tries is not None and tries.parked:
-                stats.parked -= 1
+            self._window.history.pop(delivery.sequence, None)
+            if self._window.parked:
+                self._window.parked.discard(delivery.sequence)
+                stats.parked = len(self._window.parked)
         if self._remembers and entry.event is not None:
             tell_memory(self._route, entry.event, outcome)
         self._left()
@@ -92,10 +93,10 @@ class Settler:
         """Count and tell an event that has no way out for now, and is not settled; returns what was told."""
         sequence = entry.delivery.sequence
         text = f"event {sequence} of {self._route.origin.stream} is parked: {why}"
-        tries = self._window.tries_of(entry)
-        if not tries.parked:
-            tries.parked = True
-            self._stats.parked += 1
+        self._window.tries_of(entry)
+        if sequence not in self._window.parked:
+            self._window.parked.add(sequence)
+            self._stats.parked = len(self._window.parked)
             told = {"event": "event.parked", "route": self._route.name, "code": code, "sequence": sequence}
             self.repeats.warn(f"parked {code}", text, told, logging.ERROR)
         return text

@@ -123,6 +123,8 @@ class Supervisor:
         """Look at the consumer's backlog; when it cannot be had, the last numbers stand."""
         try:
             self.stats.pending, self.stats.ack_pending = await self._source.pending()
+            if not self.stats.ack_pending:
+                self.lane.none_parked()
         except RouteFault as fault:
             log.debug("no backlog: %s", fault, extra={"event": "source.no-backlog", "route": self.route.name})
 

@@ -33,14 +33,12 @@ class Phase(IntEnum):
 class Tries:
     """Failed tries of one event in this process."""
 
-    __slots__ = ("failed", "first", "parked")
+    __slots__ = ("failed", "first")
 
     def __init__(self) -> None:
         self.failed = 0
         self.first = 0.0
         """When the first one failed, on the monotonic clock."""
-        self.parked = False
-        """Its dead letter fits nowhere; it comes back at the longest pause."""
 
 
 class Entry:
@@ -91,11 +89,13 @@ class Entry:
 class Window:
     """Entries by stream sequence, and their bytes."""
 
-    __slots__ = ("entries", "history", "size", "split", "stored")
+    __slots__ = ("entries", "history", "parked", "size", "split", "stored")
 
     def __init__(self) -> None:
         self.entries: dict[int, Entry] = {}
         self.history: dict[int, Tries] = {}
+        self.parked: set[int] = set()
+        """Events whose dead letter cannot be; they come back at the longest pause."""
         self.stored: dict[str, PubAck] = {}
         """Copies of events that were given back or forgotten, by message id: when those come again, the target's
         duplicate window may be over.

@@ -283,7 +283,7 @@ async def test_a_named_stream_that_is_gone_holds_the_events_of_templated_subject
     await api(nc, "STREAM.DELETE.BILLING")
     await js.publish("in.a", b'{"n": 1}')
     stats = await gateway.down("no-stream")
-    assert stats.reason == "there is no stream BILLING"
+    assert stats.reason == "target billing: there is no stream BILLING"
     await make_stream(nc, "BILLING", ["billing.>"])
     assert [message.subject for message in await arrived(nc, "BILLING", 1)] == ["billing.1"]
     await gateway.up()
