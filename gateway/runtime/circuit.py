@@ -36,8 +36,9 @@ class Circuit:
         """The fault is the route's own; waiting for it has no end."""
         self.held: dict[Copy, Entry] = {}
 
-    def trip(self, copy: Copy, code: str, text: str, *, route_fault: bool, now: float, chance: float) -> None:
-        """Open, or stay open longer; copies that fail together count once."""
+    def trip(self, copy: Copy, code: str, text: str, *, route_fault: bool, now: float, chance: float) -> bool:
+        """Open, or stay open longer; copies that fail together count once. Whether it is the first since a PubAck."""
+        first = not self.open
         if not self.open or copy is self.probing:
             self.failures += 1
             self.probe_at = now + backoff(self.policy, self.failures, chance, PROBE_WITHIN)
@@ -46,6 +47,7 @@ class Circuit:
         self.code = code
         self.text = text
         self.route_fault = route_fault
+        return first and self.failures == 1
 
     def hold(self, copy: Copy, entry: Entry) -> None:
         """Let a copy wait for the target."""

@@ -271,14 +271,16 @@ class Sender:
 
     def _hold(self, entry: Entry, copy: Copy, answer: Answer, *, route_fault: bool) -> None:
         circuit = self._circuit(copy)
-        circuit.trip(copy, answer.code, answer.text, route_fault=route_fault, now=self._now(), chance=random.random())
+        first = circuit.trip(
+            copy, answer.code, answer.text, route_fault=route_fault, now=self._now(), chance=random.random()
+        )
         circuit.hold(copy, entry)
         if route_fault or copy.target is None:
             # A target that is busy is no fault of the route; a dead letter that cannot be stored always is.
             self._owner.set_fault(circuit.title, answer.code, f"{circuit.title}: {answer.text}")
             self._owner.release_target(circuit.title, healed=False)
         else:
-            self._owner.hold_target(circuit.title, answer.code, answer.text, first=circuit.failures == 1)
+            self._owner.hold_target(circuit.title, answer.code, answer.text, first=first)
             self._owner.clear_fault(circuit.title)
 
     def _expire(self, circuit: Circuit, now: float) -> None:

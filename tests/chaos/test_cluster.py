@@ -8,6 +8,7 @@ import time
 from collections import Counter
 
 import nats.errors
+import pytest
 from nats.aio.client import Client
 
 from tests.chaos.say import Say
@@ -22,6 +23,7 @@ EVENTS = 20_000
 POISON_EVERY = 100
 
 
+@pytest.mark.fault("leader-dies")
 async def test_the_death_of_leaders_loses_and_doubles_nothing(
     cluster: Cluster, cluster_nc: Client, gateway_process: StartGateway, say: Say
 ) -> None:

@@ -169,6 +169,7 @@ async def test_killed_before_the_copies_are_stored_nothing_is_lost(
     await assert_each_exactly_once(nats_server)
 
 
+@pytest.mark.fault("link-cut")
 async def test_copies_in_flight_at_a_cut_are_sent_again_at_once(
     nc: Client, nats_server: EmbeddedServer, proxy: Proxy, gateway_process: StartGateway
 ) -> None:
@@ -186,6 +187,7 @@ async def test_copies_in_flight_at_a_cut_are_sent_again_at_once(
     await assert_each_exactly_once(nats_server)
 
 
+@pytest.mark.fault("reconnect-storm")
 async def test_a_connection_cut_again_and_again_loses_and_doubles_nothing(
     nc: Client, nats_server: EmbeddedServer, proxy: Proxy, gateway_process: StartGateway
 ) -> None:

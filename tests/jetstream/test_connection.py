@@ -64,6 +64,7 @@ async def test_a_server_that_restarts_under_load_costs_no_event_and_doubles_none
     assert gateway.app.stats.reconnects >= 2
 
 
+@pytest.mark.fault("gap-over-ack-wait")
 async def test_a_gap_longer_than_ack_wait_makes_it_forget_what_was_in_flight(
     nats_server: EmbeddedServer, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -152,6 +153,7 @@ async def test_a_connection_the_server_closes_for_good_is_built_anew(
     assert gateway.app._edge.connection.generation >= 2
 
 
+@pytest.mark.fault("max-payload-lowered")
 async def test_a_server_that_takes_less_than_before_does_not_end_in_a_circle_of_closed_connections(
     nats_server: EmbeddedServer, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:

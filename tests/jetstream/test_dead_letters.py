@@ -98,6 +98,7 @@ async def test_the_source_is_told_that_it_was_terminated_and_why(
     assert await count(nc, "DLQ") == 1, "terminated only after the letter was stored"
 
 
+@pytest.mark.fault("letters-missing")
 async def test_without_a_dead_letter_stream_the_start_says_so_and_the_event_waits(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -124,6 +125,7 @@ async def test_without_a_dead_letter_stream_the_start_says_so_and_the_event_wait
 
 @pytest.mark.usefixtures("streams")
 @pytest.mark.parametrize("how", ["full", "sealed"])
+@pytest.mark.fault("letters-full")
 async def test_a_dead_letter_stream_that_takes_nothing_holds_the_event(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, how: str
 ) -> None:
@@ -163,6 +165,7 @@ async def test_a_letter_that_does_not_fit_goes_without_its_original_headers(
     await settled(nc)
 
 
+@pytest.mark.fault("letters-too-small")
 async def test_a_letter_too_large_for_its_stream_goes_without_its_original_headers(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -178,6 +181,7 @@ async def test_a_letter_too_large_for_its_stream_goes_without_its_original_heade
 
 
 @pytest.mark.usefixtures("streams")
+@pytest.mark.fault("letters-too-small")
 async def test_a_body_too_large_for_any_letter_is_parked_and_the_lane_goes_on(
     nats_server: EmbeddedServer, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:

@@ -75,6 +75,7 @@ async def test_a_declared_source_stream_that_is_deleted_is_made_anew(
 
 
 @pytest.mark.parametrize("subject", ["out.it", "out.{$subject.1}"])
+@pytest.mark.fault("target-deleted")
 async def test_a_declared_target_stream_that_is_deleted_is_made_anew_and_nothing_is_lost(
     subject: str, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:

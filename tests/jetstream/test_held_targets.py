@@ -37,6 +37,7 @@ async def make_room(nc: Client, messages: int) -> None:
 
 
 @pytest.mark.usefixtures("full")
+@pytest.mark.fault("target-full")
 async def test_a_full_stream_holds_its_copies_pauses_the_pulling_and_heals_when_space_is_made(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -71,6 +72,7 @@ async def test_a_full_stream_holds_its_copies_pauses_the_pulling_and_heals_when_
 
 
 @pytest.mark.usefixtures("full")
+@pytest.mark.fault("target-max-age")
 async def test_a_copy_held_longer_than_max_age_is_dead_lettered(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -132,6 +134,7 @@ async def test_what_is_forgotten_while_it_probes_leaves_no_circuit_open(
     await settled(nc)
 
 
+@pytest.mark.fault("false-puback")
 async def test_whoever_answers_on_a_target_subject_is_no_stream(
     nc: Client,
     js: JetStreamContext,
@@ -163,6 +166,7 @@ async def test_whoever_answers_on_a_target_subject_is_no_stream(
     await settled(nc)
 
 
+@pytest.mark.fault("false-puback")
 async def test_a_second_subscriber_who_answers_first_does_not_settle_a_copy(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -273,6 +277,7 @@ async def test_a_target_that_holds_events_is_told_once_in_the_log_and_as_long_as
     assert (stats.state, stats.code, stats.reason) == ("up", "", "")
 
 
+@pytest.mark.fault("target-deleted")
 async def test_a_named_stream_that_is_gone_holds_the_events_of_templated_subjects_too(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:

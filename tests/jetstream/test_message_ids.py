@@ -35,6 +35,7 @@ class Reject(Transform, name="reject-odd"):
         return event
 
 
+@pytest.mark.fault("letter-after-crash")
 async def test_a_death_between_pub_ack_and_ack_stores_nothing_twice(
     nc: Client,
     js: JetStreamContext,

@@ -119,6 +119,7 @@ async def test_too_large_with_its_headers_is_refused_before_the_server_cuts_the_
     assert gateway.app.stats.reconnects == 0
 
 
+@pytest.mark.fault("target-too-small")
 async def test_too_large_for_its_stream_is_refused_too(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -131,6 +132,7 @@ async def test_too_large_for_its_stream_is_refused_too(
     await settled(nc)
 
 
+@pytest.mark.fault("target-deleted")
 async def test_no_stream_for_a_templated_subject_is_believed_after_ten_seconds_and_holds_up_nobody(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -163,6 +165,7 @@ async def test_a_stream_that_appears_in_time_still_gets_its_copy(
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.fault("target-wrong-stream")
 async def test_the_wrong_stream_behind_a_templated_subject_is_a_refusal(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -178,6 +181,7 @@ async def test_the_wrong_stream_behind_a_templated_subject_is_a_refusal(
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.fault("target-no-permission")
 async def test_no_permission_for_a_templated_subject_is_a_refusal(
     nats_server: EmbeddedServer, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:

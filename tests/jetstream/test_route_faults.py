@@ -19,6 +19,7 @@ from tests.support.streams import api, count, make_stream
 pytestmark = pytest.mark.usefixtures("streams")
 
 
+@pytest.mark.fault("target-missing")
 async def test_a_route_whose_target_has_no_stream_is_down_from_the_start_and_heals(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -55,6 +56,7 @@ async def test_a_route_whose_source_stream_is_missing_names_it_and_heals(
     await settled(nc, stream="SOON")
 
 
+@pytest.mark.fault("target-deleted")
 async def test_a_target_stream_deleted_while_running_holds_the_route_until_it_is_back(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -76,6 +78,7 @@ async def test_a_target_stream_deleted_while_running_holds_the_route_until_it_is
     assert {message.subject for message in other} == {"dlq.other"}, "no dead letters, and no copy sent twice"
 
 
+@pytest.mark.fault("target-wrong-stream")
 async def test_the_wrong_stream_behind_a_constant_subject_is_a_fault_of_the_route(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -90,6 +93,7 @@ async def test_the_wrong_stream_behind_a_constant_subject_is_a_fault_of_the_rout
     assert (await count(nc, "DLQ"), await count(nc, "OUT")) == (0, 0)
 
 
+@pytest.mark.fault("target-no-permission")
 async def test_a_forbidden_constant_subject_is_a_fault_of_the_route_and_heals_with_the_permission(
     nats_server: EmbeddedServer,
     nc: Client,

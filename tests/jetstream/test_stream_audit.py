@@ -137,6 +137,7 @@ async def test_replicas_and_routes_share_a_subject(
     assert len(await recorded(nc)) == 400
 
 
+@pytest.mark.fault("audit-full")
 async def test_a_missing_stream_holds_the_route_and_says_what_to_do(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -152,6 +153,7 @@ async def test_a_missing_stream_holds_the_route_and_says_what_to_do(
 
 
 @pytest.mark.usefixtures("audit")
+@pytest.mark.fault("audit-full")
 async def test_a_full_stream_holds_the_route_until_it_is_raised(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -274,6 +276,7 @@ async def test_a_gap_longer_than_ack_wait_stores_no_record_twice(
 
 
 @pytest.mark.usefixtures("audit")
+@pytest.mark.fault("audit-best-effort")
 async def test_a_best_effort_audit_holds_nothing_and_goes_on_when_the_stream_is_back(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -320,6 +323,7 @@ async def test_a_removed_record_in_the_stream_is_found(
 
 
 @pytest.mark.usefixtures("audit")
+@pytest.mark.fault("audit-full")
 async def test_a_forbidden_audit_subject_holds_the_route_and_heals_with_the_permission(
     nats_server: EmbeddedServer, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:

@@ -14,6 +14,7 @@ from .streams import api
 
 _CONFIG = """
 server_name: {name}
+server_tags: ["{name}"]
 cluster {{ name: TEST, listen: "127.0.0.1:{port}", no_advertise: true, routes: [{routes}] }}
 """
 

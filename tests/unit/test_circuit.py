@@ -88,6 +88,19 @@ def test_copies_that_fail_together_count_once() -> None:
     assert (circuit.code, circuit.text, circuit.route_fault) == ("no-leader", "electing", True)
 
 
+def test_it_opens_once_however_many_fail() -> None:
+    """The log has a line for it, not for each copy."""
+    circuit = Circuit("billing", "target billing", POLICY)
+    facts: dict[str, Any] = {"route_fault": False, "now": 100.0, "chance": 0.5}
+    assert [circuit.trip(copy_of(name), "timeout", "", **facts) for name in "abc"] == [True, False, False]
+    held(circuit, "a")
+    probed(circuit, 101)
+    assert circuit.probing is not None
+    assert not circuit.trip(circuit.probing, "timeout", "", **facts), "a failed probe is no news"
+    circuit.close()
+    assert circuit.trip(copy_of("d"), "timeout", "", **facts)
+
+
 def test_pauses_grow_with_each_failed_probe_up_to_the_longest() -> None:
     circuit = tripped(copy_of("x"))
     [copy] = held(circuit, "a")

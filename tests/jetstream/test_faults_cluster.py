@@ -1,0 +1,81 @@
+"""A cluster that loses what its streams need: the routes that need it hold their events, the others go on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+from nats.aio.client import Client
+
+from tests.jetstream.conftest import Route, RunGateway
+from tests.support.arrivals import settled
+from tests.support.cluster import Cluster
+from tests.support.eventually import eventually
+from tests.support.publisher import Publisher
+from tests.support.streams import api, count, make_stream, read_stream
+from tests.support.wire_tap import WireTap
+
+EVENTS = 300
+
+
+async def publish(nc: Client, first: int, last: int) -> None:
+    async with Publisher(nc) as publisher:
+        for number in range(first, last):
+            await publisher.publish("in.a", b"%d" % number, {})
+        await publisher.settled()
+
+
+async def elected(nc: Client, request: str) -> None:
+    """Wait until it has a leader."""
+
+    async def has_leader() -> bool:
+        answer = await api(nc, request, timeout=1)
+        return bool(answer.get("cluster", {}).get("leader"))
+
+    await eventually(has_leader, 20)
+
+
+@pytest.mark.fault("leader-steps-down", "target-no-quorum")
+async def test_leaders_that_step_down_and_a_target_without_quorum_lose_and_double_nothing(
+    cluster: Cluster, cluster_nc: Client, run_gateway: RunGateway, route: Route
+) -> None:
+    """Three replicas for the one target; source, dead letters and the neighbour's target on the node that stays."""
+    nc = cluster_nc
+    here = {"num_replicas": 1, "placement": {"tags": ["n0"]}}
+    for name in ("IN", "GOOD", "DLQ"):
+        await make_stream(nc, name, [f"{name.lower()}.>"], **here)
+    await make_stream(nc, "OUT", ["out.>"], num_replicas=3)
+    tap = WireTap()
+    routes = [route(source={"ack-wait": "30s"}), route("good", targets=[{"subject": "good.x"}])]
+    gateway = await run_gateway({"nats": {"servers": [cluster.nodes["n0"].url]}, "routes": routes})
+    stats, good = gateway.stats("r"), gateway.stats("good")
+
+    publishing = asyncio.create_task(publish(nc, 0, EVENTS))
+    for request in ("STREAM.LEADER.STEPDOWN.OUT", "CONSUMER.LEADER.STEPDOWN.IN.gateway-r"):
+        await api(nc, request)
+        await elected(nc, "STREAM.INFO.OUT")
+    await publishing
+    await eventually(lambda: stats.outcomes["published"] == EVENTS, 30)
+
+    await tap.listen(nc, "good.x")
+    for name in ("n1", "n2"):
+        cluster.nodes[name].kill()
+    await eventually(lambda: nc.is_connected)
+    await publish(nc, EVENTS, EVENTS + 50)
+    await eventually(lambda: good.outcomes["published"] == EVENTS + 50, 10, "the neighbour goes on without a quorum")
+    await eventually(lambda: stats.circuit_open, 10)
+    assert stats.up
+    assert stats.code in ("timeout", "no-responders", "no-leader", "unavailable")
+    assert (stats.outcomes["published"], stats.outcomes["dead_lettered"]) == (EVENTS, 0)
+    for name in ("n1", "n2"):
+        await cluster.nodes[name].start()
+    await eventually(lambda: stats.outcomes["published"] == EVENTS + 50, 40, "it goes on when the quorum is back")
+    await settled(nc, timeout=20)
+    await elected(nc, "STREAM.INFO.OUT")
+    everything: dict[Any, int] = dict.fromkeys(range(EVENTS + 50), 1)
+    assert Counter(message.json for message in await read_stream(nc, "OUT")) == everything
+    assert Counter(message.json for message in await read_stream(nc, "GOOD")) == everything
+    assert await count(nc, "DLQ") == 0
+    assert not stats.circuit_open
