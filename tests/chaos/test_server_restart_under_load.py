@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 
+import pytest
 from nats.aio.client import Client
 
 from gateway.jetstream.server import EmbeddedServer
@@ -69,6 +70,7 @@ async def steady_load(nc: Client) -> AsyncIterator[Load]:
         await running
 
 
+@pytest.mark.fault("server-restarts")
 async def test_restarts_and_crashes_of_the_server_lose_and_double_nothing(
     nc: Client, nats_server: EmbeddedServer, gateway_process: StartGateway, say: Say
 ) -> None:
@@ -98,6 +100,7 @@ async def test_restarts_and_crashes_of_the_server_lose_and_double_nothing(
     assert (await gateway.routes())["route"]["state"] == "up"
 
 
+@pytest.mark.fault("server-restarts")
 async def test_a_server_that_stays_away_is_waited_for(
     nc: Client, nats_server: EmbeddedServer, gateway_process: StartGateway
 ) -> None:
