@@ -68,11 +68,6 @@ class JetStreamEdge:
         await self.replicas.leave()
         await self.connection.close()
 
-    async def close(self) -> None:
-        """Flush and close the connection."""
-        self._doubts.close()
-        await self.connection.close()
-
     def link(self, route: CompiledRoute) -> Link:
         """Source, publisher and checks of one route."""
         inbox = self._inbox
@@ -94,7 +89,7 @@ class JetStreamEdge:
                     raise
                 await self._check(route)
             await publisher.prepare()
-            self._doubts.look(route, float(self._config.drain))
+            self._doubts.look(route, self._config)
 
         return Link(source, publisher, ready)
 

@@ -154,7 +154,7 @@ async def test_a_dead_letter_stream_that_keeps_only_what_is_consumed_is_warned_o
     for name in ("IN", "OUT"):
         await make_stream(nc, name, [f"{name.lower()}.>"])
     await make_stream(nc, "DLQ", ["dlq.>"], retention="interest")
-    await run_gateway({"routes": [route()]})
+    await run_gateway({"routes": [route()], "streams": [{"name": "DLQ", "subjects": ["dlq.>"]}]})
     await eventually(lambda: told(caplog, "route.letters-not-kept"))
     (warning,) = told(caplog, "route.letters-not-kept")
     assert warning.message == "DLQ, which takes dlq.r, keeps only what somebody consumes"

@@ -223,7 +223,8 @@ async def test_a_duplicate_window_below_ack_wait_is_warned_of_and_a_crash_stores
     """The warning says what follows, and the crash shows it."""
     caplog.set_level(logging.WARNING, "gateway.nats")
     await make_stream(nc, "BILLING", ["billing.>"], duplicate_window=100_000_000)
-    config = {"routes": [route(targets=[BILLING, {"subject": "out.x", "name": "out"}], source={"ack-wait": "1s"})]}
+    targets = [{**BILLING, "stream": "BILLING"}, {"subject": "out.x", "name": "out"}]
+    config = {"routes": [route(targets=targets, source={"ack-wait": "1s"})]}
     lost: list[str] = []
     with monkeypatch.context() as deaf:
         deaf.setattr(JetStreamSource, "ack", lambda self, token: lost.append(token))
