@@ -13,6 +13,8 @@ NOISE = Answer(AnswerKind.IGNORED)
 
 TOO_LARGE = frozenset({10054, 10097})
 """Message or header block larger than the stream takes."""
+FILE_LIMIT = "message too large"
+"""What a file stream says of more than 32 MiB, under the number of one that is full."""
 WRONG_STREAM = 10060
 STREAM_FULL = 10077
 """Also what a full disk says: storing failed."""
@@ -74,7 +76,7 @@ def _status(header_block: bytes) -> Answer:
 def _error(error: _Error) -> Answer:
     """An error of the stream: a code below 500, but for throttling, is for good."""
     text = f"{error.description} ({error.err_code})"
-    if error.err_code in TOO_LARGE:
+    if error.err_code in TOO_LARGE or error.description == FILE_LIMIT:
         return Answer(AnswerKind.REFUSED, code="too-large", text=text)
     if error.err_code == WRONG_STREAM:
         return Answer(AnswerKind.REFUSED, code="wrong-stream", text=text)
