@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.event import PubAck
-from gateway.ports import Answer, AnswerKind, LaneSink, SourceInfo
+from gateway.ports import Answer, AnswerKind, Backlog, LaneSink, SourceInfo
 
 _STORED = Answer(AnswerKind.STORED, PubAck("OUT", 5, False))
 
@@ -47,9 +47,9 @@ class FullSource:
 
     def progress(self, token: str) -> None: ...
 
-    async def pending(self) -> tuple[int, int]:
+    async def pending(self) -> Backlog:
         """Nothing is."""
-        return 0, 0
+        return Backlog(0, 0)
 
     async def close(self) -> None: ...
 

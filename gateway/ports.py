@@ -40,6 +40,13 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     """The fault is the route's, whatever subject the copy has."""
 
 
+class Remark(msgspec.Struct, frozen=True):
+    """What an operator should know of a source that works."""
+
+    code: str
+    text: str
+
+
 class SourceInfo(msgspec.Struct, frozen=True):
     """What a source is, learnt when it is opened."""
 
@@ -47,6 +54,17 @@ class SourceInfo(msgspec.Struct, frozen=True):
     """The stream's creation time exactly as the server writes it; part of every message id."""
     ack_wait: float
     """Seconds the server waits before it hands an unsettled message out again."""
+    remarks: tuple[Remark, ...] = ()
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    """A consumer as it was found while it runs."""
+
+    pending: int
+    """Messages not yet delivered."""
+    unsettled: int
+    """Delivered but not settled, here or at a replica."""
+    remarks: tuple[Remark, ...] = ()
 
 
 class LaneSink(Protocol):
@@ -125,8 +143,8 @@ class Source(Protocol):
 
     def progress(self, token: str) -> None: ...
 
-    async def pending(self) -> tuple[int, int]:
-        """Messages not yet delivered, and delivered but not settled. Raises RouteFault."""
+    async def pending(self) -> Backlog:
+        """Look at the consumer. Raises RouteFault."""
         ...
 
     async def close(self) -> None:

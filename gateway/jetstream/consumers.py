@@ -27,15 +27,30 @@ class Durable:
         self._replicas = replicas
         self._source = source
         self._route = route
-        self._update = Update(api, replicas, source, route, self._differences, self._merged)
+        self._stream = ""
+        self._made = ""
+        self._floor: int | None = None
+        """Up to here everything was settled, in the stream created at `_stream` by the consumer made at `_made`."""
+        self._update = Update(api, replicas, source, route, self.differences, self._merged)
 
     @property
     def overdue(self) -> bool:
         """Whether it was found to differ from the config, could not be changed then, and may be now."""
         return self._update.overdue
 
+    def stood_at(self, info: dict[str, Any]) -> None:
+        """The consumer was looked at."""
+        if info.get("created") == self._made:
+            self._floor = int(info.get("ack_floor", {}).get("stream_seq", 0))
+
     async def ensure(self, stream: dict[str, Any]) -> dict[str, Any]:
         """The consumer's info, made if it may be made; raises RouteFault, ApiError, ApiUnavailable."""
+        info = await self._ensure(stream)
+        self._stream, self._made = stream.get("created", ""), info.get("created", "")
+        self.stood_at(info)
+        return info
+
+    async def _ensure(self, stream: dict[str, Any]) -> dict[str, Any]:
         source = self._source
         try:
             info = await self._api.request(f"CONSUMER.INFO.{source.stream}.{source.durable}")
@@ -54,7 +69,7 @@ class Durable:
     async def _create(self, stream: dict[str, Any]) -> dict[str, Any]:
         source = self._source
         try:
-            info = await self._request("create", self._wanted())
+            info = await self._request("create", self._wanted() | self._resumed(stream))
         except ApiError as error:
             if error.err_code != CONSUMER_EXISTS:
                 raise
@@ -94,18 +109,11 @@ class Durable:
                 f"the durable {source.durable} is no pull consumer with explicit acks",
                 "give the route a durable of its own",
             )
-        differences = self._differences(config)
+        differences = self.differences(config)
         if not differences:
             self._update.done()
         elif self._update.due:
             return await self._update.make(stream, info)
-        else:
-            log.warning(
-                "durable %s differs from the config: %s",
-                source.durable,
-                "; ".join(differences),
-                extra={"event": "durable.differs", "route": self._route},
-            )
         return info
 
     def _merged(self, config: dict[str, Any]) -> dict[str, Any]:
@@ -147,7 +155,15 @@ class Durable:
             wanted["deliver_policy"] = start
         return wanted
 
-    def _differences(self, config: dict[str, Any]) -> list[str]:
+    def _resumed(self, stream: dict[str, Any]) -> dict[str, Any]:
+        """A durable lost while we run is not new: `start: new` would skip what it had not settled yet."""
+        if self._floor is None or self._source.start != "new":
+            return {}
+        if stream.get("created") != self._stream:
+            return {"deliver_policy": "all"}
+        return {"deliver_policy": "by_start_sequence", "opt_start_seq": self._floor + 1}
+
+    def differences(self, config: dict[str, Any]) -> list[str]:
         """What the route depends on and the consumer has otherwise."""
         wanted = self._wanted()
         found = []

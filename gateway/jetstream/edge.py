@@ -113,10 +113,15 @@ class JetStreamEdge:
                 self._stream_faults = await self._provisioner.provision(broken)
             return bool(broken)
 
-    def _missing(self, source: model.Source) -> RouteFault:
+    async def _missing(self, source: model.Source) -> RouteFault:
         """The fault of a route whose source stream is not there; a declared one is made anew before the next try."""
         stream = next((stream for stream in self._config.streams if stream.name == source.stream), None)
-        fault = missing_stream(source.stream, [str(subject) for subject in source.subjects], stream)
+        subjects = [str(subject) for subject in source.subjects]
+        fault = missing_stream(source.stream, subjects, stream)
+        others = await self.api.takers(subjects[0])
+        if others:
+            text = f"{fault.text}, and {others[0]} takes {subjects[0]}"
+            fault = RouteFault(fault.code, text, f"set source.stream to {others[0]}, or {fault.hint}")
         if stream is not None and stream.provision != "off":
             self._stream_faults[stream.name] = fault
         return fault

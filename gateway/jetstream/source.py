@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -17,12 +17,13 @@ import msgspec
 from ..config import model
 from ..errors import RouteFault
 from ..event import Delivery
-from ..ports import LaneSink, SourceInfo
+from ..ports import Backlog, LaneSink, Remark, SourceInfo
 from .answers import status_of
 from .api import ApiError, ApiUnavailable, JetStreamApi
 from .connection import Connection, consumer_of
 from .consumers import Durable
 from .pulls import Pulls
+from .remarks import REFUSALS, ack_wait_of, of_consumer, of_stream
 
 log = logging.getLogger("gateway.nats")
 
@@ -44,6 +45,8 @@ and an ack meant for the old event 1 would settle the new one, unseen.
 """
 LOST_AFTER = len(BACKOFF)
 """Refusals in a row after which the consumer is looked for."""
+LOOK_EVERY = 60.0
+"""Seconds between two looks at the config of a stream that is read."""
 
 
 class JetStreamSource:
@@ -56,7 +59,7 @@ class JetStreamSource:
         route: model.Route,
         durable: Durable,
         inbox_prefix: str,
-        missing: Callable[[], RouteFault],
+        missing: Callable[[], Awaitable[RouteFault]],
     ) -> None:
         """`missing` gives the fault when the stream is not there."""
         self._missing = missing
@@ -79,11 +82,14 @@ class JetStreamSource:
         self._seen_at = 0.0
         self._ack_wait = 0.0
         self._closing = False
+        self._lost = False
         self._consumer_sequence = 0
         self._served = False
         self._most = 0
         self._most_size = 0
         self._expires = EXPIRES
+        self._of_stream: list[Remark] = []
+        self._stream_due = 0.0
         self.too_large = False
         """The last pull ended because the next message alone is larger than was asked for."""
 
@@ -96,8 +102,9 @@ class JetStreamSource:
             consumer = await self._durable.ensure(stream)
         except ApiError as error:
             if error.err_code == 10059:
-                raise self._missing() from error
-            raise RouteFault("consumer-refused", f"{source.stream}/{source.durable}: {error}") from error
+                raise await self._missing() from error
+            text = f"{source.stream}/{source.durable}: {error}"
+            raise RouteFault("consumer-refused", text, REFUSALS.get(error.err_code, "")) from error
         except ApiUnavailable as error:
             raise RouteFault("jetstream-unavailable", str(error)) from error
         if self._generation != self._connection.generation:
@@ -111,11 +118,17 @@ class JetStreamSource:
         self._consumer_sequence = 0
         self._served = False
         self._heed(consumer["config"])
-        self._ack_wait = consumer["config"].get("ack_wait", 30e9)
+        self._ack_wait = ack_wait_of(consumer["config"])
         self.too_large = False
-        self._closing = False
+        self._closing = self._lost = False
         self._seen_at = time.monotonic()
-        return SourceInfo(created=stream["created"], ack_wait=self._ack_wait / 1e9)
+        self._of_stream = of_stream(source, stream)
+        self._stream_due = self._seen_at + LOOK_EVERY
+        return SourceInfo(stream["created"], self._ack_wait, self._remarks(consumer))
+
+    def _remarks(self, consumer: dict[str, Any]) -> tuple[Remark, ...]:
+        differences = self._durable.differences(consumer["config"])
+        return (*of_consumer(self._route.source, consumer, differences), *self._of_stream)
 
     def _heed(self, limits: dict[str, Any]) -> None:
         """A durable found may limit what one request asks for; the server refuses the request that asks for more."""
@@ -158,6 +171,9 @@ class JetStreamSource:
     @property
     def watched(self) -> bool:
         """A standing pull is told at once when its consumer goes; without one, a look at the stream counts briefly."""
+        if self._lost:
+            # What comes after it may have the same name and the same sequences.
+            return self._closing
         return self._pulls.events > 0 or self._closing or time.monotonic() - self._seen_at < TRUST
 
     def pull(self, events: int, size: int | None) -> bool:
@@ -227,17 +243,21 @@ class JetStreamSource:
     def _settle(self, token: str, word: bytes) -> None:
         self._connection.wire.write(b"PUB %b %d\r\n%b\r\n" % (token.encode(), len(word), word))
 
-    async def pending(self) -> tuple[int, int]:
-        """Messages not yet delivered, and delivered but not settled."""
+    async def pending(self) -> Backlog:
+        """Look at the consumer, and now and then at its stream."""
         source = self._route.source
         try:
             info = await self._api.request(f"CONSUMER.INFO.{source.stream}.{source.durable}")
+            if time.monotonic() >= self._stream_due:
+                self._of_stream = of_stream(source, await self._api.stream_info(source.stream))
+                self._stream_due = time.monotonic() + LOOK_EVERY
         except (ApiError, ApiUnavailable) as error:
             raise RouteFault("jetstream-unavailable", str(error)) from error
-        if info["config"].get("ack_wait", 30e9) != self._ack_wait and not self._closing:
+        self._durable.stood_at(info)
+        if ack_wait_of(info["config"]) != self._ack_wait and not self._closing:
             # Progress is told by half of it.
             self._lose("consumer-updated", "somebody has changed the consumer's ack-wait")
-        return int(info.get("num_pending", 0)), int(info.get("num_ack_pending", 0))
+        return Backlog(int(info.get("num_pending", 0)), int(info.get("num_ack_pending", 0)), self._remarks(info))
 
     async def close(self) -> None:
         """Stop delivering, having taken what was already on its way."""
@@ -320,5 +340,6 @@ class JetStreamSource:
             self._sink.pull_ended()
 
     def _lose(self, code: str, text: str) -> None:
+        self._lost = True
         if self._sink is not None:
             self._sink.source_lost(code, text)

@@ -11,7 +11,7 @@ import logging
 from collections import deque
 
 from ..event import Delivery
-from ..ports import Clock, Publisher, Source, SourceInfo
+from ..ports import Backlog, Clock, Publisher, Remark, Source, SourceInfo
 from ..routing.route import CompiledRoute
 from .bucket import TokenBucket
 from .faults import PARKED, Faults
@@ -70,6 +70,7 @@ class Lane:
         self._bucket = None if config.rate is None else TokenBucket(float(config.rate), clock)
         self._waiting: deque[Entry] = deque()
         self._created = ""
+        self._remarks: tuple[Remark, ...] = ()
         self._ack_wait = float(config.source.ack_wait)
         self._max_in_flight = config.max_in_flight
         self._max_bytes = int(config.max_in_flight_bytes)
@@ -95,9 +96,14 @@ class Lane:
                 self.window.stored.clear()
                 self.none_parked()
             self._created = info.created
+        if info.ack_wait < self._ack_wait:
+            soon = self._now() + info.ack_wait / 2
+            for entry in self.window.entries.values():
+                entry.progress_due = min(entry.progress_due, soon)
         self._ack_wait = info.ack_wait
         self._journey.start(info.created, info.ack_wait)
         self._ready = True
+        self._heed(info.remarks)
         self._lost_reason = ("", "")
         self._last_sweep = self._now()
         self._sender.resend()
@@ -115,6 +121,28 @@ class Lane:
         """The consumer holds nothing: what was parked is settled by a replica, or gone from the stream."""
         self.window.parked.clear()
         self.stats.parked = 0
+
+    def looked(self, backlog: Backlog) -> None:
+        """The consumer was looked at."""
+        if not backlog.unsettled:
+            self.none_parked()
+            if not self.window.entries:
+                # What was handed back and never came again is not in the stream any more.
+                self.window.history.clear()
+        self._heed(backlog.remarks)
+
+    def _heed(self, remarks: tuple[Remark, ...]) -> None:
+        """Show what there is to say of the source, and log what is new of it."""
+        if remarks == self._remarks:
+            return
+        for remark in self._remarks:
+            self.faults.release(remark.code, healed=False)
+        for remark in remarks:
+            self.faults.note(remark.code, remark.code, remark.text)
+            if remark not in self._remarks:
+                told = {"event": remark.code.replace("-", ".", 1), "route": self.route.name, "code": remark.code}
+                log.warning("%s", remark.text, extra=told)
+        self._remarks = remarks
 
     def pause(self) -> None:
         """The source is not open: what arrives waits."""
@@ -228,17 +256,18 @@ class Lane:
             if entry.progress_due <= now:
                 self._source.progress(entry.delivery.token)
                 entry.progress_due = now + self._ack_wait / 2
-            if entry.due <= now and self._ready:
+            # Copies are sent without the source, too: when its stream is gone, this window is all there is of it.
+            if entry.due <= now and (self._ready or entry.phase is Phase.SENDING):
                 try:
                     self._due(entry, now)
                 except Exception:
                     # A fault of this program over one event must not keep the sweep from the others.
                     log.exception("internal error", extra={"event": "route.internal-error", "route": self.route.name})
                     entry.due = now + 1.0
+        self._sender.sweep(now)
         if self._ready:
             if self._source.heard:
                 self.faults.clear(UNHEARD)
-            self._sender.sweep(now)
             self._work_off()
             self._source.check(now)
             self.refill()

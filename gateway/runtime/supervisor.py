@@ -122,9 +122,9 @@ class Supervisor:
     async def poll_pending(self) -> None:
         """Look at the consumer's backlog; when it cannot be had, the last numbers stand."""
         try:
-            self.stats.pending, self.stats.ack_pending = await self._source.pending()
-            if not self.stats.ack_pending:
-                self.lane.none_parked()
+            backlog = await self._source.pending()
+            self.stats.pending, self.stats.ack_pending = backlog.pending, backlog.unsettled
+            self.lane.looked(backlog)
         except RouteFault as fault:
             log.debug("no backlog: %s", fault, extra={"event": "source.no-backlog", "route": self.route.name})
 
