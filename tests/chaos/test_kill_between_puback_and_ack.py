@@ -102,6 +102,7 @@ async def assert_each_exactly_once(server: EmbeddedServer) -> None:
     assert letters == Counter(range(0, EVENTS, POISON_EVERY))
 
 
+@pytest.mark.fault("process-killed")
 async def test_killed_after_the_pubacks_and_before_the_acks_nothing_is_doubled(
     nc: Client, nats_server: EmbeddedServer, proxy: Proxy, gateway_process: StartGateway
 ) -> None:
@@ -143,6 +144,7 @@ async def test_killed_before_the_pubacks_arrive_nothing_is_doubled(
     await assert_each_exactly_once(nats_server)
 
 
+@pytest.mark.fault("process-killed")
 async def test_killed_before_the_copies_are_stored_nothing_is_lost(
     nc: Client, nats_server: EmbeddedServer, proxy: Proxy, gateway_process: StartGateway
 ) -> None:

@@ -44,6 +44,7 @@ class Pretender(Filter, name="pretender"):
 
 
 @pytest.mark.parametrize(("kind", "component"), [("filters", Sleeper), ("transforms", Greedy), ("filters", Pretender)])
+@pytest.mark.fault("blocking-component")
 async def test_a_component_that_blocks_the_loop_is_named_with_its_plugin_route_and_place(
     nc: Client,
     js: JetStreamContext,

@@ -59,6 +59,7 @@ async def test_binary_bodies_pass(
     await settled(nc)
 
 
+@pytest.mark.fault("odd-headers")
 async def test_headers_pass_byte_for_byte_and_in_order(
     nats_server: EmbeddedServer, nc: Client, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -74,6 +75,7 @@ async def test_headers_pass_byte_for_byte_and_in_order(
     await settled(nc)
 
 
+@pytest.mark.fault("control-headers")
 async def test_control_headers_stay_behind_in_any_case(
     nats_server: EmbeddedServer, nc: Client, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -124,6 +126,7 @@ async def test_a_transform_that_changes_headers_keeps_the_body_bytes_and_the_oth
 
 
 @pytest.mark.parametrize("token", [b"\xc3\xa9", b"\xff\xfe", b"a\x0bb", b"a\x0cb", b"a\x85b", b"a\x00b", b"\x1c"])
+@pytest.mark.fault("odd-headers")
 async def test_an_odd_subject_is_no_poison(
     nats_server: EmbeddedServer, nc: Client, run_gateway: RunGateway, route: Route, token: bytes
 ) -> None:

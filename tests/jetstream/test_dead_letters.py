@@ -37,6 +37,7 @@ RAW: dict[str, Any] = {"codec": "raw", "filters": ["reject-bad"]}
 
 
 @pytest.mark.usefixtures("streams")
+@pytest.mark.fault("odd-headers")
 async def test_a_letter_is_the_original_and_tells_what_happened(
     nats_server: EmbeddedServer, nc: Client, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -209,6 +210,7 @@ async def test_a_body_too_large_for_any_letter_is_parked_and_the_lane_goes_on(
 
 
 @pytest.mark.usefixtures("streams")
+@pytest.mark.fault("poison")
 async def test_dead_letters_are_told_in_the_log_once_a_code_with_the_reason_and_no_data(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture
 ) -> None:

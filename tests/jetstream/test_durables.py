@@ -65,6 +65,7 @@ async def test_start_does_not_move_a_durable_that_exists(
     assert [message.json for message in await arrived(nc, "OUT", 2)] == [1, 2]
 
 
+@pytest.mark.fault("foreign-durable")
 async def test_another_gateways_durable_is_refused(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -106,6 +107,7 @@ async def test_the_limits_of_a_durable_found_are_kept(
     assert gateway.stats().redeliveries == 0
 
 
+@pytest.mark.fault("consumer-unserved")
 async def test_a_durable_that_refuses_every_request_takes_its_route_down_and_is_not_asked_without_end(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -125,10 +127,12 @@ async def test_a_durable_that_refuses_every_request_takes_its_route_down_and_is_
     await arrived(nc, "OUT", 1)
 
 
+@pytest.mark.fault("unfit-durable")
+@pytest.mark.parametrize("other", [{"ack_policy": "all"}, {"deliver_subject": "push.here"}])
 async def test_a_consumer_that_is_no_pull_consumer_with_explicit_acks_is_refused(
-    nc: Client, run_gateway: RunGateway, route: Route
+    nc: Client, run_gateway: RunGateway, route: Route, other: dict[str, Any]
 ) -> None:
-    await make_consumer(nc, ack_policy="all")
+    await make_consumer(nc, **other)
     gateway = await run_gateway({"routes": [route()]}, wait=False)
     await gateway.down("unfit-durable")
 
@@ -156,6 +160,7 @@ async def test_only_update_changes_a_durable(nc: Client, run_gateway: RunGateway
     assert config.get("filter_subjects", [config.get("filter_subject")]) == ["in.a"]
 
 
+@pytest.mark.fault("consumer-deleted")
 async def test_a_deleted_durable_is_made_again_and_the_route_goes_on(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -171,6 +176,7 @@ async def test_a_deleted_durable_is_made_again_and_the_route_goes_on(
     await settled(nc)
 
 
+@pytest.mark.fault("consumer-deleted")
 async def test_a_deleted_durable_with_verify_takes_the_route_down_until_somebody_makes_it(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -184,6 +190,7 @@ async def test_a_deleted_durable_with_verify_takes_the_route_down_until_somebody
     await arrived(nc, "OUT", 1)
 
 
+@pytest.mark.fault("source-stream-made-anew")
 async def test_a_source_stream_made_anew_is_told_from_the_old_one(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -206,6 +213,7 @@ async def test_a_source_stream_made_anew_is_told_from_the_old_one(
     await settled(nc)
 
 
+@pytest.mark.fault("source-stream-made-anew")
 async def test_an_ack_after_a_long_hold_never_settles_an_event_of_a_stream_made_anew(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,7 +60,7 @@ async def test_a_trace_goes_on_under_a_span_of_ours(
     assert broken.headers["traceparent"] == "broken"
 
 
-@pytest.mark.fault("target-loops")
+@pytest.mark.fault("target-loops", "loop")
 async def test_routes_that_feed_each_other_end_as_a_loop(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -101,6 +101,7 @@ async def deliver_in_vain(nc: Client, times: int) -> None:
 
 
 @pytest.mark.parametrize(("before", "fate"), [(100, "crash-loop"), (99, "published")])
+@pytest.mark.fault("crash-loop")
 async def test_an_event_delivered_over_a_hundred_times_without_a_known_fault_is_taken_to_kill_its_gateway(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, before: int, fate: str
 ) -> None:

@@ -39,6 +39,7 @@ async def test_a_route_whose_target_has_no_stream_is_down_from_the_start_and_hea
     assert await count(nc, "DLQ") == 0
 
 
+@pytest.mark.fault("source-stream-deleted")
 async def test_a_route_whose_source_stream_is_missing_names_it_and_heals(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:

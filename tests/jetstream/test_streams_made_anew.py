@@ -47,6 +47,7 @@ async def make_anew(nc: Client) -> None:
     assert "error" not in answer, answer
 
 
+@pytest.mark.fault("source-stream-made-anew")
 async def test_an_event_of_a_stream_made_anew_is_no_duplicate_of_the_old_ones_even_behind_a_busy_peer(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -72,6 +73,7 @@ async def test_an_event_of_a_stream_made_anew_is_no_duplicate_of_the_old_ones_ev
     await settled(nc)
 
 
+@pytest.mark.fault("source-stream-made-anew")
 async def test_tries_of_an_event_are_not_those_of_its_namesake_in_a_stream_made_anew(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:

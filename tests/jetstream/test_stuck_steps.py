@@ -96,6 +96,7 @@ async def test_a_blocking_component_has_one_thread_and_waiting_for_it_is_no_time
     assert gateway.stats().retries["step-timeout"] == 0
 
 
+@pytest.mark.fault("blocking-component")
 async def test_a_blocking_component_does_not_hold_up_its_neighbours(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -171,6 +172,7 @@ class Freeze(Filter, name="freeze"):
         return True
 
 
+@pytest.mark.fault("process-frozen")
 async def test_a_process_that_stood_still_forgets_what_the_server_has_given_away(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:

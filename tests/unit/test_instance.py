@@ -60,6 +60,7 @@ def test_the_first_of_several_folders_counts(tmp_path: Path) -> None:
     slot.give_back()
 
 
+@pytest.mark.fault("state-folder-unusable")
 def test_a_folder_that_cannot_be_used_is_told_and_does_no_harm(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
