@@ -11,12 +11,12 @@ import click
 
 from ..config import model
 from ..config.loader import examine
-from ..jetstream.permissions import Acks, Kind, Need, needs, unknown
+from ..jetstream.permissions import Kind, Need, needs, unknown
 from ..routing.compile import compile_config
 from .exits import FINDINGS
 from .options import config_option, json_option, plugin_option
 
-_LONG = "only where the server's feature flag js_ack_fc_v2 is on"
+_ALL = ">"
 
 
 @click.command()
@@ -58,28 +58,36 @@ def server_config(config: model.Config, found: Sequence[Need], notes: Sequence[s
     lines += [f"# {_one_line(note)}" for note in notes]
     lines.append("permissions {")
     for kind in Kind:
-        lines.append(f"  {kind} {{ allow: [")
-        for need in found:
-            if need.kind is kind:
-                condition = f" ({_LONG})" if need.acks is Acks.LONG else ""
-                lines += [f"    # {_one_line(need.why)}{condition}", f"    {_quoted(need.subject)}"]
+        mine = [need for need in found if need.kind is kind]
+        lines.append(f"  {kind} {{ allow: [" if mine else f"  {kind} {{ deny: [{_quoted(_ALL)}")
+        for need in mine:
+            condition = f" (only {need.only})" if need.only else ""
+            lines += [f"    # {_one_line(need.why)}{condition}", f"    {_quoted(need.subject)}"]
         lines.append("  ] }")
     return "\n".join([*lines, "}"])
 
 
 def _document(found: Sequence[Need], notes: Sequence[str]) -> dict[str, object]:
-    allowed = {str(kind): {"allow": [need.subject for need in found if need.kind is kind]} for kind in Kind}
     listed = [
-        {"kind": str(need.kind), "subject": need.subject, "why": need.why, "acks": need.acks and str(need.acks)}
+        {"kind": str(need.kind), "subject": need.subject, "why": need.why, "only": need.only and str(need.only)}
         for need in found
     ]
-    return {**allowed, "needs": listed, "notes": list(notes)}
+    return {**{str(kind): _rules(found, kind) for kind in Kind}, "needs": listed, "notes": list(notes)}
+
+
+def _rules(found: Sequence[Need], kind: Kind) -> dict[str, list[str]]:
+    """As the server takes them, for which an empty list means everything."""
+    subjects = [need.subject for need in found if need.kind is kind]
+    return {"allow": subjects} if subjects else {"deny": [_ALL]}
 
 
 def _nsc(found: Sequence[Need], user: str) -> str:
     words = ["nsc", "edit", "user", "--name", user]
     for need in found:
         words += ["--allow-pub" if need.kind is Kind.PUBLISH else "--allow-sub", need.subject]
+    for kind, option in ((Kind.PUBLISH, "--deny-pub"), (Kind.SUBSCRIBE, "--deny-sub")):
+        if not any(need.kind is kind for need in found):
+            words += [option, _ALL]
     return shlex.join(words)
 
 

@@ -57,8 +57,10 @@ class JetStreamApi:
         except nats.errors.NoRespondersError as error:
             raise ApiUnavailable("JetStream does not answer: it is not enabled, or has no leader now") from error
         except (nats.errors.TimeoutError, TimeoutError) as error:
-            if self.connection.denied(full):
+            if self.denied(full):
                 raise ApiDenied(f"{full}: no permission to publish there") from error
+            if self.connection.deaf:
+                raise ApiDenied(f"no permission to subscribe to {self.connection.deaf}, where answers come") from error
             raise ApiUnavailable(f"{full}: no answer in {limit:g} s") from error
         except (nats.errors.Error, OSError) as error:
             raise ApiUnavailable(f"{full}: {error or type(error).__name__}") from error
@@ -70,6 +72,14 @@ class JetStreamApi:
             fault = reply["error"] if isinstance(reply["error"], dict) else {}
             raise ApiError(fault.get("code", 0), fault.get("err_code", 0), fault.get("description", "no description"))
         return reply
+
+    def denied(self, subject: str) -> bool:
+        """Whether the server has said lately that we may not publish a request; `subject` is all of it.
+
+        A server takes its own domain out of the subject before it looks, and names what is left.
+        """
+        plain = "$JS.API" + subject.removeprefix(self.prefix)
+        return self.connection.denied(subject) or self.connection.denied(plain)
 
     async def stream_info(self, stream: str) -> dict[str, Any]:
         """Config, state and creation time of a stream."""

@@ -14,7 +14,8 @@ import nats.errors
 
 from ..config import model
 from ..errors import RouteFault
-from .signin import fingerprint, sign_in
+from .failures import explain
+from .signin import fingerprint, identity, sign_in, tls_context, wants_tls
 from .wire import Sink, Wire
 
 log = logging.getLogger("gateway.nats")
@@ -49,10 +50,13 @@ class Connection:
         """Called with True after a connection is there (again), with False when it is lost."""
         self.on_denial: list[Callable[[str], None]] = []
         """Called with the subject the server has just said we may not publish to."""
+        self.deaf = ""
+        """A subject the server does not let us subscribe to, so that no answer can come; empty when there is none."""
         self._denied: dict[str, float] = {}
         self._lost_at = 0.0
         self._closing = False
-        self._complained_at = -COMPLAINT_PAUSE
+        self._complained: dict[str, float] = {}
+        """When which kind of failure was logged last."""
         self._was_connected = False
         self._builder: asyncio.Task[None] | None = None
         self._taking: asyncio.Task[None] | None = None
@@ -83,7 +87,7 @@ class Connection:
         """
         self._config = config
         self._stays = False
-        self._complained_at = -COMPLAINT_PAUSE
+        self._complained.clear()
         self._build_anew()
 
     def stay(self) -> None:
@@ -154,7 +158,7 @@ class Connection:
                 await self.wire.ended.wait()
                 log.error(
                     "connection closed for good: %s",
-                    _why(self.wire.last_error),
+                    explain(self.wire.last_error).text if self.wire.last_error else "the server ended it",
                     extra={"event": "nats.closed", "servers": self._shown_servers()},
                 )
             except Exception as error:  # noqa: BLE001 - nkeys and nats-py raise anything over bad credentials
@@ -172,8 +176,12 @@ class Connection:
     async def _connect(self) -> None:
         wire = Wire()
         wire.on_denied = self._note_denial
+        wire.on_deaf = self._note_deafness
+        wire.require_tls = wants_tls(self._config)
+        wire.identity = partial(identity, self._config)
         tls = self._config.tls
-        wire.require_tls = tls is not None and not tls.handshake_first
+        if tls is not None:
+            wire.fresh_tls = partial(tls_context, tls)
         signed = fingerprint(self._config)
         try:
             await self._open(wire)
@@ -197,6 +205,7 @@ class Connection:
             self.wire, self._signed = wire, signed
             self.generation += 1
             self._denied.clear()
+            self.deaf = ""
             if self.generation > 1 and not previous.is_closed:
                 task = asyncio.get_running_loop().create_task(self._part(previous))
                 self._parting.add(task)
@@ -238,6 +247,7 @@ class Connection:
             self.reconnects += 1
         self._was_connected = True
         self._lost_at = 0.0
+        self._complained.clear()
         self._there.set()
         url = self.wire.connected_url
         log.info(
@@ -257,6 +267,15 @@ class Connection:
         for listener in self.on_denial:
             listener(subject)
 
+    def _note_deafness(self, subject: str) -> None:
+        if not self.deaf:
+            log.error(
+                "no permission to subscribe to %s: no answer can reach us",
+                subject,
+                extra={"event": "nats.deaf", "hint": f"allow this user to subscribe to {self._config.inbox_prefix}.>"},
+            )
+        self.deaf = subject
+
     # nats-py awaits these inside its read loop: they must be quick and never raise.
 
     async def _on_error(self, wire: Wire, error: Exception) -> None:
@@ -266,22 +285,25 @@ class Connection:
             if self.connected or lost:
                 log.debug("nats: %s", error, extra={"event": "nats.error"})
                 return
-        self._complain(error)
+        self._complain(error, wire.server)
 
-    def _complain(self, error: BaseException) -> None:
+    def _complain(self, error: BaseException, server: str = "") -> None:
         """There is no connection, or not the one the config asks for: say why, and say it seldom."""
         now = time.monotonic()
-        if now - self._complained_at < COMPLAINT_PAUSE:
+        failure = explain(error)
+        if now - self._complained.get(failure.code, -COMPLAINT_PAUSE) < COMPLAINT_PAUSE:
             log.debug("nats: %s", error, extra={"event": "nats.error"})
             return
-        self._complained_at = now
-        told = {"event": "nats.unreachable", "servers": self._shown_servers()}
+        self._complained[failure.code] = now
+        told = {"event": "nats.unreachable", "reason": failure.code, "servers": self._shown_servers()}
+        if failure.hint:
+            told["hint"] = failure.hint
+        if server and failure.code in ("refused", "tls"):
+            told["server"] = server
+        text = "cannot connect"
         if self.connected:
-            log.error(
-                "cannot connect as the config says now, the connection from before goes on: %s", _why(error), extra=told
-            )
-        else:
-            log.error("cannot connect: %s", _why(error), extra=told)
+            text = "cannot connect as the config says now, the connection from before goes on"
+        log.error("%s: %s", text, failure.text, extra=told)
 
     async def _on_disconnected(self, wire: Wire) -> None:
         if wire is self.wire and not self._lost_at and not self._closing:
@@ -291,6 +313,7 @@ class Connection:
     def _lost(self) -> None:
         self._lost_at = time.monotonic()
         self._there.clear()
+        self.deaf = ""
         self._tell(False)
 
     async def _on_reconnected(self, wire: Wire) -> None:
@@ -302,6 +325,7 @@ class Connection:
 
     async def _on_lame_duck(self, wire: Wire) -> None:
         log.info("the server is about to go: moving to another", extra={"event": "nats.lame-duck"})
+        wire.flush_out()  # What is settled in this turn of the loop is still for the old one.
         await wire.force_reconnect()
 
     def _shown_servers(self) -> str:
@@ -313,9 +337,3 @@ def consumer_of(ack_subject: str) -> str:
     """The part of an ack subject that names the consumer: a denial of one is a denial of all of them."""
     tokens = ack_subject.split(".")
     return ".".join(tokens[: 4 if len(tokens) == 9 else 6])
-
-
-def _why(error: BaseException | None) -> str:
-    if error is None:
-        return "the server ended it"
-    return str(error) or type(error).__name__

@@ -16,9 +16,12 @@ from ..config import model
 from ..plugin import Component
 from ..registry import BUILTIN
 from ..routing.route import CompiledRoute
-from ..subjects import covers
-from ..templates import ROUTE_NAMES, Template, fixed_text, safe_token
+from ..subjects import covers, safe_token
+from ..templates import ROUTE_NAMES, Template, fixed_text
 from .streams import taking
+
+API = "$JS.API."
+"""How the subjects of requests begin, without a domain."""
 
 
 class Kind(StrEnum):
@@ -28,13 +31,16 @@ class Kind(StrEnum):
     SUBSCRIBE = "subscribe"
 
 
-class Acks(StrEnum):
-    """How a server names the subjects that settle a delivery; one server uses one of the two."""
+class Only(StrEnum):
+    """The servers on which alone a subject is needed; what a need does not say so of is needed on all of them."""
 
-    SHORT = "short"
-    """`$JS.ACK.<stream>.<consumer>.>`, what servers do unless they are told otherwise."""
-    LONG = "long"
-    """With domain and account before the stream: the server's feature flag `js_ack_fc_v2`."""
+    SHORT_ACKS = "servers with short ack subjects, as they are unless told otherwise"
+    """`$JS.ACK.<stream>.<consumer>.>`"""
+    LONG_ACKS = "servers with the feature flag js_ack_fc_v2"
+    """Domain and account stand before the stream."""
+    OF_THE_DOMAIN = "where the server connected to is of that domain itself"
+    """It takes the domain out of a request before it looks at the permissions."""
+    BEYOND = "where the domain is reached through a leaf node"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +50,17 @@ class Need:
     kind: Kind
     subject: str
     why: str
-    acks: Acks | None = None
-    """The servers that ask for it; None: all of them."""
+    only: Only | None = None
 
 
 def needs(config: model.Config, routes: Sequence[CompiledRoute]) -> list[Need]:
     """Everything `gateway run` needs, one subject once, and none that another one covers."""
     whole = [Need(Kind.SUBSCRIBE, f"{config.nats.inbox_prefix}.>", "answers, and the events asked for")]
-    api = f"$JS.{config.nats.domain}.API" if config.nats.domain else "$JS.API"
     for stream in config.streams:
-        whole += _of_declared(api, stream)
+        whole += _of_declared(stream)
     for route in routes:
-        whole += _of_route(api, config, route)
-    return _least(whole)
+        whole += _of_route(config, route)
+    return _least([one for need in whole for one in _in_domain(need, config.nats.domain)])
 
 
 def unknown(config: model.Config, routes: Sequence[CompiledRoute]) -> list[str]:
@@ -75,54 +79,63 @@ def unknown(config: model.Config, routes: Sequence[CompiledRoute]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _of_declared(api: str, stream: model.Stream) -> Iterator[Need]:
+def _of_declared(stream: model.Stream) -> Iterator[Need]:
     if stream.provision == "off":
         return
-    yield _publish(f"{api}.STREAM.INFO.{stream.name}", f"compare the stream {stream.name} with what is declared")
+    yield _publish(f"$JS.API.STREAM.INFO.{stream.name}", f"compare the stream {stream.name} with what is declared")
     if stream.provision == "create":
-        yield _publish(f"{api}.STREAM.CREATE.{stream.name}", f"make the stream {stream.name} when it is missing")
+        yield _publish(f"$JS.API.STREAM.CREATE.{stream.name}", f"make the stream {stream.name} when it is missing")
 
 
-def _of_route(api: str, config: model.Config, route: CompiledRoute) -> Iterator[Need]:
+def _of_route(config: model.Config, route: CompiledRoute) -> Iterator[Need]:
     source, name = route.config.source, route.name
     consumer = f"{source.stream}.{source.durable}"
-    yield _publish(f"{api}.STREAM.INFO.{source.stream}", f"{name}: look at its source")
-    yield _publish(f"{api}.CONSUMER.INFO.{consumer}", f"{name}: look at its durable")
+    yield _publish(f"$JS.API.STREAM.INFO.{source.stream}", f"{name}: look at its source")
+    yield _publish(f"$JS.API.CONSUMER.INFO.{consumer}", f"{name}: look at its durable")
     if source.manage != "verify":
         verb = "make or change" if source.manage == "update" else "make"
-        yield _publish(f"{api}.CONSUMER.CREATE.{consumer}", f"{name}: {verb} its durable")
-    yield _publish(f"{api}.CONSUMER.MSG.NEXT.{consumer}", f"{name}: ask for events")
+        yield _publish(f"$JS.API.CONSUMER.CREATE.{consumer}", f"{name}: {verb} its durable")
+    yield _publish(f"$JS.API.CONSUMER.MSG.NEXT.{consumer}", f"{name}: ask for events")
     yield from _answers("ACK", consumer, f"{name}: settle events")
-    yield _publish(f"{api}.STREAM.NAMES", "find the streams that take what is published")
+    yield _publish("$JS.API.STREAM.NAMES", "find the streams that take what is published")
     for target in route.targets:
         yield _publish(_widest(target.subject, config.name, route), f"{name}: the target {target.name}")
         if target.stream is not None:
-            yield _publish(f"{api}.STREAM.INFO.{target.stream}", f"{name}: tell whether the target's stream is there")
+            yield _publish(f"$JS.API.STREAM.INFO.{target.stream}", f"{name}: tell whether the target's stream is there")
     yield _publish(route.dead_letter, f"{name}: dead letters")
     for component in route.components:
-        yield from _of_component(api, config, route, component)
+        yield from _of_component(config, route, component)
 
 
-def _of_component(api: str, config: model.Config, route: CompiledRoute, component: Component) -> Iterator[Need]:
+def _of_component(config: model.Config, route: CompiledRoute, component: Component) -> Iterator[Need]:
     if isinstance(component, Enrich):
         bucket, who = component.config.bucket, f"{route.name}: enrich"
         stream = f"KV_{bucket}"
-        yield _publish(f"{api}.STREAM.INFO.{stream}", f"{who}: find the bucket {bucket}")
-        yield _publish(f"{api}.STREAM.MSG.GET.{stream}", f"{who}: look up keys")
-        yield _publish(f"{api}.CONSUMER.CREATE.{stream}", f"{who}: watch the bucket")
+        yield _publish(f"$JS.API.STREAM.INFO.{stream}", f"{who}: find the bucket {bucket}")
+        yield _publish(f"$JS.API.STREAM.MSG.GET.{stream}", f"{who}: look up keys")
+        yield _publish(f"$JS.API.CONSUMER.CREATE.{stream}", f"{who}: watch the bucket")
         yield from _answers("FC", f"{stream}.*", f"{who}: say that it keeps up with the watch")
     elif isinstance(component, StreamAudit):
         subject = _audited(config, route, component)
         who = f"{route.name}: audit"
         yield _publish(subject, f"{who}: records")
-        yield _publish(f"{api}.STREAM.NAMES", f"{who}: find the stream that takes the records")
-        # The subject alone would mean every stream, and the right to delete any consumer. It reads back through consumers of its own: where a chain ended, and whether a record in doubt is stored.
+        yield _publish("$JS.API.STREAM.NAMES", f"{who}: find the stream that takes the records")
+        # It reads back through consumers of its own: where a chain ended, and whether a record in doubt is stored.
+        # Where nobody says which stream that is, a wildcard would be the right to delete any consumer of all.
         for stream in _holding(config, subject, component.config.stream):
-            yield _publish(f"{api}.STREAM.INFO.{stream}", f"{who}: look for the end of the chain before")
-            yield _publish(f"{api}.STREAM.MSG.GET.{stream}", f"{who}: look for the end of the chain before")
-            yield _publish(f"{api}.CONSUMER.CREATE.{stream}.*.{subject}", f"{who}: read the chain before")
-            yield _publish(f"{api}.CONSUMER.MSG.NEXT.{stream}.*", f"{who}: read the chain before")
-            yield _publish(f"{api}.CONSUMER.DELETE.{stream}.*", f"{who}: clean up after reading")
+            yield _publish(f"$JS.API.STREAM.INFO.{stream}", f"{who}: look for the end of the chain before")
+            yield _publish(f"$JS.API.STREAM.MSG.GET.{stream}", f"{who}: look for the end of the chain before")
+            yield _publish(f"$JS.API.CONSUMER.CREATE.{stream}.*.{subject}", f"{who}: read the chain before")
+            yield _publish(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.*", f"{who}: read the chain before")
+            yield _publish(f"$JS.API.CONSUMER.DELETE.{stream}.*", f"{who}: clean up after reading")
+
+
+def _in_domain(need: Need, domain: str | None) -> list[Need]:
+    """A request goes to the domain's API; whether its own server sees the domain in it depends on where that is."""
+    if domain is None or not need.subject.startswith(API):
+        return [need]
+    beyond = f"$JS.{domain}.API.{need.subject.removeprefix(API)}"
+    return [replace(need, only=Only.OF_THE_DOMAIN), replace(need, subject=beyond, only=Only.BEYOND)]
 
 
 def _audited(config: model.Config, route: CompiledRoute, audit: StreamAudit) -> str:
@@ -132,8 +145,8 @@ def _audited(config: model.Config, route: CompiledRoute, audit: StreamAudit) -> 
 
 def _answers(what: str, consumer: str, why: str) -> Iterator[Need]:
     """The subjects by which a consumer is answered; they are the server's words, and know no domain of ours."""
-    yield Need(Kind.PUBLISH, f"$JS.{what}.{consumer}.>", why, Acks.SHORT)
-    yield Need(Kind.PUBLISH, f"$JS.{what}.*.*.{consumer}.>", why, Acks.LONG)
+    yield Need(Kind.PUBLISH, f"$JS.{what}.{consumer}.>", why, Only.SHORT_ACKS)
+    yield Need(Kind.PUBLISH, f"$JS.{what}.*.*.{consumer}.>", why, Only.LONG_ACKS)
 
 
 def _holding(config: model.Config, subject: str, named: str | None) -> list[str]:
@@ -175,4 +188,4 @@ def _least(whole: Sequence[Need]) -> list[Need]:
 
 def _within(need: Need, other: Need) -> bool:
     """Whether `other` allows what `need` does, on every server that asks for it."""
-    return need.kind is other.kind and other.acks in (None, need.acks) and covers(other.subject, need.subject)
+    return need.kind is other.kind and other.only in (None, need.only) and covers(other.subject, need.subject)

@@ -144,7 +144,7 @@ class _Run:
                         await asyncio.wait_for(self._news.wait(), SILENCE)
                 arrived, self._arrived = self._arrived, []
                 if not arrived:
-                    if self._connection.denied(self._next):
+                    if self._api.denied(self._next):
                         raise ApiDenied(f"{self._next}: no permission to publish there")
                     return
                 for delivered, reply, header_block, data in arrived:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import ssl
 from typing import Any
+from urllib.parse import ParseResult, unquote, urlsplit
 
 from ..config import model
 from ..errors import GatewayError
@@ -37,7 +38,7 @@ def sign_in(config: model.Nats) -> dict[str, Any]:
         _try_to_read("nats.credentials", config.credentials)
         options["user_credentials"] = config.credentials
     if config.tls is not None:
-        options["tls"] = _context(config.tls)
+        options["tls"] = tls_context(config.tls)
         options["tls_handshake_first"] = config.tls.handshake_first
     return options
 
@@ -64,7 +65,31 @@ def files_of(config: model.Nats) -> list[str]:
     return [path for path in (config.credentials, tls.ca, tls.cert, tls.key) if path is not None]
 
 
-def _context(tls: model.Tls) -> ssl.SSLContext:
+def wants_tls(config: model.Nats) -> bool:
+    """Whether nothing may be said in plaintext: one tls:// among the servers speaks for all of them."""
+    return config.tls is not None or any(urlsplit(url).scheme == "tls" for url in config.servers)
+
+
+def identity(config: model.Nats, server: ParseResult, listed: bool) -> dict[str, str]:
+    """User and password, or token, as the URL of a server has them; nothing where the config has fields for it.
+
+    In a URL they are percent-encoded, which nats-py does not undo. One that is not `listed` was learnt from another
+    server of the same cluster, which tells no more than addresses: there we are who we are to the first one.
+    """
+    fields = (config.user, config.token, config.nkey_seed, config.credentials)
+    if any(field is not None for field in fields):
+        return {}
+    named = [url for url in map(urlsplit, config.servers) if url.username is not None]
+    url = server if listed or not named else named[0]
+    if url.username is None:
+        return {}
+    if url.password is None:
+        return {"token": unquote(url.username)}
+    return {"user": unquote(url.username), "password": unquote(url.password)}
+
+
+def tls_context(tls: model.Tls) -> ssl.SSLContext:
+    """Whom we trust, and our certificate, as the files are now; raises UnusableFileError."""
     for setting, path in (("ca", tls.ca), ("cert", tls.cert), ("key", tls.key)):
         if path is not None:
             _try_to_read(f"nats.tls.{setting}", path)
@@ -74,10 +99,21 @@ def _context(tls: model.Tls) -> ssl.SSLContext:
         raise UnusableFileError("nats.tls.ca", str(tls.ca), _why(error)) from error
     if tls.cert is not None:
         try:
-            context.load_cert_chain(tls.cert, tls.key)
+            context.load_cert_chain(tls.cert, tls.key, _no_passphrase)
+        except _EncryptedKey as error:
+            raise UnusableFileError("nats.tls.key", str(tls.key), "it is encrypted, and nobody is asked for") from error
         except ssl.SSLError as error:
             raise UnusableFileError("nats.tls.cert and nats.tls.key", f"{tls.cert}, {tls.key}", _why(error)) from error
     return context
+
+
+class _EncryptedKey(Exception):
+    """The key wants a passphrase."""
+
+
+def _no_passphrase() -> str:
+    """Instead of OpenSSL, which would ask on the terminal, and the daemon would wait there."""
+    raise _EncryptedKey
 
 
 def _try_to_read(setting: str, path: str) -> None:

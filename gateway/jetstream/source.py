@@ -139,7 +139,7 @@ class JetStreamSource:
     def _check_permissions(self) -> None:
         """Raise RouteFault when the server has said lately that we may not pull, or not settle."""
         for subject, what in ((self._next, "pull"), (self._acks, "acknowledge")):
-            if subject and self._connection.denied(subject):
+            if subject and self._api.denied(subject):
                 raise RouteFault("no-permission", f"no permission to {what}: publishing to {subject} is denied")
 
     async def created(self) -> str:

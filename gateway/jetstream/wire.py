@@ -13,11 +13,16 @@ import asyncio
 import contextlib
 import json
 import logging
+import ssl
+import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import ParseResult
 
-from nats.aio.client import Client
+from nats.aio.client import DEFAULT_BUFFER_SIZE, Client
 from nats.errors import Error, ProtocolError
+
+from .transport import Tcp
 
 log = logging.getLogger("gateway.nats")
 
@@ -30,6 +35,10 @@ MAX_CONTROL_LINE = 1 << 20
 """Bytes without a line end after which the peer is no NATS server; an INFO line of a large cluster is far smaller."""
 
 
+class PlaintextError(Error):
+    """A server wants to talk in plaintext."""
+
+
 class Wire(Client):
     """A nats-py client whose subscriptions may have a sink, and which writes without waiting."""
 
@@ -37,20 +46,58 @@ class Wire(Client):
         super().__init__()
         self.sinks: dict[bytes, Sink] = {}
         self.on_denied: Callable[[str], None] = _ignore
+        """Told the subjects we may not publish to, as the server tells it."""
+        self.on_deaf: Callable[[str], None] = _ignore
+        """Told the subjects we may not subscribe to."""
         self.require_tls = False
+        """Refuse a server that does not offer TLS before anything is said to it."""
+        self.fresh_tls: Callable[[], ssl.SSLContext] | None = None
+        """Gives the context for the next handshake: certificates are rotated while the process runs."""
+        self.identity: Callable[[ParseResult, bool], dict[str, str]] = _nobody
+        """Gives user and password, or token, for a server's URL, and whether the config lists that server."""
         self.ended = asyncio.Event()
         """Set once it is closed for good."""
         self._ps = Parser(self)  # type: ignore[assignment]
         self._out: list[bytes] = []
         self._flushing = False
 
+    @property
+    def server(self) -> str:
+        """Host and port of the server connected to, or tried last."""
+        server = self._current_server
+        return "" if server is None else str(server.uri.netloc).rpartition("@")[2]
+
+    @property
+    def ssl_context(self) -> ssl.SSLContext:
+        """The context for a handshake; nats-py would keep the first one for good."""
+        return self.fresh_tls() if self.fresh_tls is not None else super().ssl_context
+
+    async def _connect_to_server(self, server: Any) -> None:
+        """By our own transport. A web socket without TLS is never upgraded, whatever its server says."""
+        if self.require_tls and server.uri.scheme == "ws":
+            raise PlaintextError("ws:// is not encrypted, and the config asks for TLS")
+        if server.uri.scheme in ("ws", "wss"):
+            await super()._connect_to_server(server)
+            return
+        server.last_attempt = time.monotonic()
+        transport = self._transport if isinstance(self._transport, Tcp) else Tcp()
+        self._transport = transport
+        await transport.connect(server.uri, DEFAULT_BUFFER_SIZE, self.options["connect_timeout"])
+
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         """nats-py goes on in plaintext when a server offers no TLS; we end it before any credential is sent."""
         server = self._current_server
-        asked = self.require_tls or (server is not None and server.uri.scheme == "tls")
-        if initial_connection and asked and not info.get("tls_required"):
-            raise Error("the server offers no TLS, and the config asks for it")
+        encrypted = self.options["tls_handshake_first"] or (server is not None and server.uri.scheme == "wss")
+        if initial_connection and self.require_tls and not encrypted and not info.get("tls_required"):
+            raise PlaintextError("the server offers no TLS, and the config asks for it")
         await super()._process_info(info, initial_connection)
+
+    def _connect_command(self) -> bytes:
+        """Who we are to this server; nats-py sends what stands in its URL without decoding it."""
+        server = self._current_server
+        if server is not None:
+            self.options.update(self.identity(server.uri, not server.discovered))
+        return bytes(super()._connect_command())
 
     async def _attempt_reconnect(self) -> None:
         """nats-py's task dies without a word over what it does not foresee, such as half-written credentials."""
@@ -235,8 +282,9 @@ class Parser:
             await wire._process_info(info)
         elif operation == b"-ERR":
             text = line[5:].decode("utf-8", "replace").strip().strip("'")
-            if text.lower().startswith("permissions violation for publish to"):
-                wire.on_denied(_unquoted(text.partition('"')[2].rpartition('"')[0]))
+            for what, told in (("publish", wire.on_denied), ("subscription", wire.on_deaf)):
+                if text.lower().startswith(f"permissions violation for {what} to"):
+                    told(_unquoted(text.partition('"')[2].rpartition('"')[0]))
             await wire._process_err(text.lower())
         elif operation[:3] != b"+OK":
             raise ProtocolError
@@ -258,3 +306,8 @@ async def _never_called(message: Any) -> None:
 
 def _ignore(subject: str) -> None:
     """Nobody wants to know."""
+
+
+def _nobody(server: ParseResult, listed: bool) -> dict[str, str]:
+    """Nothing beyond what the options say."""
+    return {}

@@ -83,7 +83,7 @@ class Authority:
             extensions.append(_sequence(_ALTERNATIVE_NAMES, _der(4, _sequence(*map(_alternative, names)))))
         body = _sequence(
             _der(0xA0, b"\x02\x01\x02"),
-            _der(2, next(_serials).to_bytes(8, "big")),
+            _der(2, (1 << 62 | next(_serials)).to_bytes(8, "big")),
             _sequence(_ED25519),
             _name(self._name),
             _sequence(_time(begins), _time(ends)),

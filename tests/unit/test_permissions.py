@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from gateway.cli import gateway
 from gateway.event import Event
-from gateway.jetstream.permissions import Acks, Kind, needs, unknown
+from gateway.jetstream.permissions import Kind, Only, needs, unknown
 from gateway.plugin import Transform
 from gateway.routing.compile import compile_config
 from gateway.subjects import covers
@@ -42,14 +42,19 @@ class Foreign(Transform, name="foreign"):
         return event
 
 
-def published(fields: dict[str, Any], *more: dict[str, Any], acks: Acks = Acks.SHORT, **config: Any) -> set[str]:
+USUAL = (Only.SHORT_ACKS, Only.OF_THE_DOMAIN)
+
+
+def published(
+    fields: dict[str, Any], *more: dict[str, Any], servers: tuple[Only, ...] = USUAL, **config: Any
+) -> set[str]:
     """What a gateway with this route, and more of them, may publish to."""
     parsed = read_config({"routes": [ROUTE | fields, *more], **config}, registry := registry_with([]))
     routes, problems = compile_config(parsed, registry)
     assert not problems
     found = needs(parsed, routes)
     assert len({(need.kind, need.subject) for need in found}) == len(found), "each subject once"
-    return {need.subject for need in found if need.kind is Kind.PUBLISH and need.acks in (None, acks)}
+    return {need.subject for need in found if need.kind is Kind.PUBLISH and need.only in (None, *servers)}
 
 
 def test_a_plain_route_needs_its_source_its_target_and_its_dead_letters() -> None:
@@ -59,7 +64,9 @@ def test_a_plain_route_needs_its_source_its_target_and_its_dead_letters() -> Non
 
 def test_a_server_with_long_ack_subjects_needs_them_instead() -> None:
     """Its feature flag js_ack_fc_v2 puts domain and account before the stream."""
-    assert published({}, acks=Acks.LONG) == ALWAYS - {"$JS.ACK.IN.gateway-r.>"} | {"$JS.ACK.*.*.IN.gateway-r.>"}
+    assert published({}, servers=(Only.LONG_ACKS,)) == ALWAYS - {"$JS.ACK.IN.gateway-r.>"} | {
+        "$JS.ACK.*.*.IN.gateway-r.>"
+    }
 
 
 @pytest.mark.parametrize(("manage", "makes"), [("create", True), ("update", True), ("verify", False)])
@@ -68,11 +75,22 @@ def test_who_only_verifies_a_durable_may_not_make_one(manage: str, makes: bool) 
     assert ("$JS.API.CONSUMER.CREATE.IN.gateway-r" in published({"source": source})) is makes
 
 
-def test_a_domain_stands_in_the_requests_and_not_in_what_the_server_gave_us() -> None:
-    """Ack subjects come with the events, and name no domain of ours."""
-    domain = {"nats": {"domain": "hub"}}
-    wanted = {subject.replace("$JS.API.", "$JS.hub.API.") for subject in ALWAYS}
-    assert published({}, **domain) == wanted
+def test_a_domain_beyond_a_leaf_node_stands_in_the_requests_and_not_in_the_acks() -> None:
+    """Ack subjects come with the events."""
+    found = published({}, servers=(Only.SHORT_ACKS, Only.BEYOND), nats={"domain": "hub"})
+    assert found == {subject.replace("$JS.API.", "$JS.hub.API.") for subject in ALWAYS}
+
+
+def test_a_server_of_the_domain_takes_it_out_before_it_looks_at_permissions() -> None:
+    assert published({}, nats={"domain": "hub"}) == ALWAYS
+
+
+def test_nothing_to_do_is_nothing_allowed(tmp_path: Path) -> None:
+    """An empty list would mean everything."""
+    off = {"routes": [ROUTE | {"enabled": False}]}
+    assert 'publish { deny: [">"' in command(tmp_path, off)[1]
+    assert json.loads(command(tmp_path, off, "--json")[1])["publish"] == {"deny": [">"]}
+    assert command(tmp_path, off, "--nsc", "u")[1].endswith("--deny-pub '>'\n")
 
 
 @pytest.mark.parametrize(
@@ -207,7 +225,7 @@ def test_json_has_what_a_script_needs(tmp_path: Path) -> None:
     assert code == 0
     assert set(document["publish"]["allow"]) == ALWAYS | {"$JS.ACK.*.*.IN.gateway-r.>"}
     assert document["subscribe"]["allow"] == ["_INBOX.>"]
-    assert {"kind": "publish", "subject": "dlq.r", "why": "r: dead letters", "acks": None} in document["needs"]
+    assert {"kind": "publish", "subject": "dlq.r", "why": "r: dead letters", "only": None} in document["needs"]
 
 
 def test_nsc_gets_a_line_for_a_shell(tmp_path: Path) -> None:

@@ -30,6 +30,9 @@ class Recorder:
         if data == b"raise":
             raise RuntimeError("a sink of ours failed")
 
+    def on_deaf(self, subject: str) -> None:
+        """Subscriptions are not what these tests are about."""
+
     def on_denied(self, subject: str) -> None:
         self.told.append(("denied", subject))
 

@@ -1,0 +1,58 @@
+"""Why a connection cannot be made, in words for whoever has to mend it, and without what is secret."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+
+import nats.errors
+
+from .signin import UnusableFileError
+from .wire import PlaintextError
+
+_REFUSALS = ("authorization violation", "authentication", "account", "revoked", "credentials")
+"""What is in the words of a server that does not take who we say we are."""
+_ENDS = (ConnectionResetError, BrokenPipeError, nats.errors.UnexpectedEOF)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """`code` is one of unreachable, tls, refused, file: it is what the log has as `reason`."""
+
+    code: str
+    text: str
+    hint: str = ""
+
+
+def explain(error: BaseException) -> Failure:
+    """What kind of failure it is, what it says, and perhaps what to do."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, UnusableFileError):
+        return Failure("file", text)
+    if isinstance(error, PlaintextError):
+        return Failure("tls", text, "set the server up for TLS; the gateway never goes on without it")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Failure("tls", f"TLS: the server's certificate is not good: {error.verify_message or text}")
+    if isinstance(error, ssl.SSLError):
+        return Failure("tls", f"TLS: {(error.reason or text).replace('_', ' ').lower()}", _tls_hint(error))
+    if isinstance(error, TimeoutError):
+        hint = "if it is there: does nats.tls.handshake-first say the same as the server's config?"
+        return Failure("unreachable", "the server does not answer", hint)
+    if (
+        isinstance(error, ConnectionResetError | BrokenPipeError | nats.errors.UnexpectedEOF)
+        or "empty response" in text
+    ):
+        hint = "its log says why; one that wants a certificate of ours ends it like this, too"
+        return Failure("unreachable", "the server ended the connection", hint)
+    if any(word in text.lower() for word in _REFUSALS):
+        return Failure("refused", f"the server does not take who we are: {text.removeprefix('nats: ')}")
+    return Failure("unreachable", text)
+
+
+def _tls_hint(error: ssl.SSLError) -> str:
+    reason = (error.reason or "").lower()
+    if "wrong_version" in reason:
+        return "the server does not begin with TLS: without nats.tls.handshake-first it is asked what it can"
+    if "certificate_required" in reason or "bad_certificate" in reason or "unknown_ca" in reason:
+        return "the server wants a certificate of ours that it trusts: nats.tls.cert and nats.tls.key"
+    return ""
