@@ -46,6 +46,7 @@ class JetStreamApi:
     def __init__(self, connection: Connection, domain: str | None = None) -> None:
         self.connection = connection
         self.prefix = f"$JS.{domain}.API" if domain else "$JS.API"
+        self._whose = f" in the domain {domain}" if domain else ""
 
     async def request(self, subject: str, body: Any = None, limit: float | None = None) -> dict[str, Any]:
         """Ask, and give the answer as plain data, within `limit` seconds. Raises ApiError and ApiUnavailable."""
@@ -55,7 +56,8 @@ class JetStreamApi:
         try:
             answer = await self.connection.wire.request(full, data, timeout=limit)
         except nats.errors.NoRespondersError as error:
-            raise ApiUnavailable("JetStream does not answer: it is not enabled, or has no leader now") from error
+            text = f"JetStream does not answer{self._whose}: it is not enabled, or has no leader now"
+            raise ApiUnavailable(text) from error
         except (nats.errors.TimeoutError, TimeoutError) as error:
             if self.denied(full):
                 raise ApiDenied(f"{full}: no permission to publish there") from error

@@ -145,7 +145,7 @@ async def test_credentials_that_run_out_are_replaced_by_those_on_disk_without_a_
         await routes_events(nc)
         await eventually(lambda: "closed for good" in caplog.text, what="the first ones run out")
         await eventually(lambda: "does not take who we are" in caplog.text, what="they are tried again, in vain")
-        await nc.jetstream().publish("in.a", b"while it is away")
+        await nc.jetstream().publish("in.a", b"2")
         operator.user(file)
         await running.up(timeout=20)
         await routes_events(nc, 3)
@@ -168,8 +168,11 @@ async def test_credentials_that_are_revoked_are_replaced_by_those_on_disk(server
         await routes_events(nc, 2)
 
 
-async def test_permissions_in_credentials_hold_a_route_down_with_the_reason(servers: Servers, tmp_path: Path) -> None:
-    """An account that lets us answer nobody."""
+async def test_credentials_that_let_nobody_answer_us_hold_a_route_down_with_the_reason(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A denied subscription looks like a server that does not answer."""
+    monkeypatch.setattr("gateway.jetstream.api.TIMEOUT", 0.5)
     operator = Operator()
     operator.user(tmp_path / "gw.creds", sub={"deny": ["_INBOX.>"]}, pub={})
     server = servers.start(operator.server_config())

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from gateway.config import model
+from gateway.jetstream.connection import Connection
+from gateway.jetstream.server import free_port
 from gateway.jetstream.signin import UnusableFileError, sign_in
 from tests.support.certificates import ENCRYPTED_KEY, Authority
 from tests.support.eventually import eventually
@@ -255,22 +257,29 @@ async def test_a_second_server_without_tls_is_told_nothing_at_a_reconnect(
     assert spy.heard == b""
 
 
+def _cluster(port: int, other: int) -> str:
+    return f'cluster {{ name: C, listen: "127.0.0.1:{port}", routes: ["nats-route://127.0.0.1:{other}"] }}'
+
+
+def known(connection: Connection) -> list[str]:
+    """The servers that a connection knows."""
+    return [str(server.uri.netloc) for server in connection.wire._server_pool]
+
+
 async def test_a_server_learnt_from_another_one_is_told_nothing_without_tls(
     servers: Servers, authority: Authority
 ) -> None:
     async with Eavesdropper(auth_required=True).listening() as spy:
-        # Alone in a cluster it has no JetStream, and tells all the same.
-        nobody = 'routes: ["nats-route://127.0.0.1:1"]'
-        advertised = (
-            f'client_advertise: "127.0.0.1:{spy.port}"\ncluster {{ name: C, listen: "127.0.0.1:-1", {nobody} }}'
-        )
-        text = f"server_name: alone\n{tls(authority.sign('server', '127.0.0.1'))}\n{advertised}"
-        server = servers.start(text, greets=False)
+        port = free_port()
+        secure = tls(authority.sign("server", "127.0.0.1"))
+        server = servers.start(f"server_name: a\n{secure}\n{_cluster(port, free_port())}", greets=False)
+        servers.start(f'server_name: b\nclient_advertise: "127.0.0.1:{spy.port}"\n{_cluster(free_port(), port)}')
         settings = {"servers": [server.url], "tls": {"ca": str(authority.file)}, **SECRETS["fields"]}
         async with gateway(settings, wait=False) as running:
-            await eventually(lambda: running.app.stats.connected)
-            pool = [str(known.uri.netloc) for known in running.app._edge.connection.wire._server_pool]
-            assert f"127.0.0.1:{spy.port}" in pool, "the server did not tell"
+            connection = running.app._edge.connection
+            await eventually(
+                lambda: f"127.0.0.1:{spy.port}" in known(connection), what="the server tells of the other one"
+            )
             await server.stop()
             await eventually(lambda: spy.greeted >= 3, what="the other one is tried")
     assert spy.heard == b""

@@ -48,21 +48,23 @@ class Operator:
         self._key = Key(nkeys.PREFIX_BYTE_OPERATOR)
         self._system = Key(nkeys.PREFIX_BYTE_ACCOUNT)
         self._account = Key(nkeys.PREFIX_BYTE_ACCOUNT)
+        claims = {"type": "operator", "system_account": self._system.public}
+        # Made once: a server that runs takes no other operator.
+        self._own = self._key.sign(self._key.public, "OP", claims)
+        self._own_system = self._key.sign(self._system.public, "SYS", {"type": "account", "limits": _NO_LIMITS})
         self.revoked: dict[str, int] = {}
         """Public keys of users and the time up to which what was made for them is void."""
 
     def server_config(self) -> str:
         """The part of a server's config that trusts this operator, with the accounts in it."""
-        system = self._key.sign(self._system.public, "SYS", {"type": "account", "limits": _NO_LIMITS})
         limits = {**_NO_LIMITS, "mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1}
         claims = {"type": "account", "limits": limits, **({"revocations": self.revoked} if self.revoked else {})}
         account = self._key.sign(self._account.public, "APP", claims)
-        operator = self._key.sign(self._key.public, "OP", {"type": "operator", "system_account": self._system.public})
         return f"""
-        operator: {operator}
+        operator: {self._own}
         system_account: {self._system.public}
         resolver: MEMORY
-        resolver_preload: {{ {self._system.public}: {system}, {self._account.public}: {account} }}
+        resolver_preload: {{ {self._system.public}: {self._own_system}, {self._account.public}: {account} }}
         """
 
     def user(self, file: Path, expires: float | None = None, **permissions: Any) -> str:
