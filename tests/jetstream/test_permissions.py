@@ -131,7 +131,9 @@ async def test_the_whole_gateway_works_under_what_is_printed_and_uses_every_line
 
     def note(frame: Frame) -> bool:
         if frame.upward and frame.subject:
-            used.add((Kind.SUBSCRIBE if frame.verb == "SUB" else Kind.PUBLISH, frame.subject))
+            # A server takes its own domain out of a subject before it looks at permissions.
+            subject = frame.subject.replace("$JS.hub.API.", "$JS.API.")
+            used.add((Kind.SUBSCRIBE if frame.verb == "SUB" else Kind.PUBLISH, subject))
         return True
 
     async with Proxy(nats_server.port) as proxy:
@@ -151,7 +153,7 @@ async def test_the_whole_gateway_works_under_what_is_printed_and_uses_every_line
 
 
 LINES = [need.subject for need in needed(config("nats://127.0.0.1:4222"), Only.SHORT_ACKS)]
-SAMPLE = ("_GW.inbox.>", "$JS.API.CONSUMER.MSG.NEXT.IN.gateway-r", "out.*.r", "$JS.ACK.IN.gateway-r.>")
+SAMPLE = ("_GW.inbox.>", "$JS.API.CONSUMER.MSG.NEXT.IN.gateway-r", "$JS.ACK.IN.gateway-r.>")
 
 
 @pytest.mark.parametrize("line", LINES if ALL_LINES else SAMPLE)
@@ -177,8 +179,7 @@ async def test_without_any_line_of_it_something_is_refused_and_can_be_seen(
         )
         assert refused
         if line in SAMPLE:
-            words = "no permission" if line != SAMPLE[0] else "permissions violation for subscription"
-            await eventually(lambda: words in caplog.text.lower() or gateway.stats().code == "no-permission", 20)
+            await eventually(lambda: "no permission to " in caplog.text, 20, "the log says so")
     finally:
         events.cancel()
         await asyncio.gather(events, return_exceptions=True)
