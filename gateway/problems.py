@@ -64,6 +64,8 @@ class Code(StrEnum):
     """A component refuses its own config."""
     LOOP = "loop"
     """A route publishes into what it reads."""
+    SERVER = "server"
+    """What the servers hold does not fit the config; only `check --live` asks them."""
     UNSUPPORTED = "unsupported"
     """A setting of the contract that this version cannot honour yet."""
 

@@ -14,14 +14,13 @@ import msgspec
 
 from ..config import model
 from ..config.loader import examine
-from ..errors import ConfigProblem, Retry, ServerUnreachable
+from ..errors import Retry, ServerUnreachable
 from ..jetstream.oneshot import connected
 from ..observe import logs
 from ..proof import Proof, prove_file, prove_stream
 from ..subjects import token_is_safe, wildcard_fault
-from ..values import Duration
 from .exits import CONFIG_INVALID, FINDINGS, TRY_AGAIN, UNREACHABLE
-from .options import config_option, json_option
+from .options import config_option, duration, json_option
 
 _SHOWN = 50
 """Findings shown in words; --json has more."""
@@ -44,7 +43,7 @@ def verify(config: str, as_json: bool, server: str | None, subject: str | None, 
     Exit codes: 0 everything is as it was written, 1 findings, or no such stream or file, or no record in it, 2 wrong
     usage, 69 no server answers within --timeout, 75 the connection was closed for good, 78 the config cannot be used.
     """
-    patience = _duration(timeout)
+    patience = duration(timeout)
     # No stream has a dot in its name, and a server would not answer to one.
     is_file = os.sep in target or os.path.isfile(target) or not token_is_safe(target)
     _check_subject(subject, is_file)
@@ -107,13 +106,6 @@ def _check_subject(subject: str | None, is_file: bool) -> None:
     fault = "a file has no subjects" if is_file else wildcard_fault(subject)
     if fault:
         raise click.BadParameter(fault, param_hint="--subject")
-
-
-def _duration(text: str) -> float:
-    try:
-        return float(Duration.parse(text))
-    except ConfigProblem as problem:
-        raise click.BadParameter(f"{problem.text}; {problem.hint}", param_hint="--timeout") from problem
 
 
 def _document(target: str, proof: Proof) -> dict[str, Any]:

@@ -6,15 +6,16 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import click
 
-from ..config.loader import examine
+from ..config.loader import Loaded, examine
+from ..errors import ServerUnreachable
 from ..problems import Code, Problem
 from ..routing.compile import compile_config
-from .exits import FINDINGS
-from .options import config_option, json_option, plugin_option
+from .exits import FINDINGS, UNREACHABLE
+from .options import config_option, duration, json_option, plugin_option
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -26,6 +27,8 @@ class Checked:
     file: str
     routes: int
     problems: Sequence[Problem]
+    loaded: Loaded | None = None
+    """None where there was no file to read."""
 
 
 @click.command()
@@ -33,19 +36,34 @@ class Checked:
 @plugin_option
 @json_option
 @click.option("--strict", is_flag=True, help="Warnings count as findings.")
+@click.option("--live", is_flag=True, help="Ask the servers of the config, too, whether they hold what it needs.")
+@click.option("--timeout", default="5s", show_default=True, metavar="TIME", help="How long --live waits for a server.")
 @click.argument("paths", nargs=-1, metavar="[FILE|FOLDER]...")
 @click.pass_context
 def check(
-    ctx: click.Context, config: str, disable: tuple[str, ...], as_json: bool, strict: bool, paths: tuple[str, ...]
+    ctx: click.Context,
+    config: str,
+    disable: tuple[str, ...],
+    as_json: bool,
+    strict: bool,
+    live: bool,
+    timeout: str,
+    paths: tuple[str, ...],
 ) -> None:
     """Find what is wrong in configs.
 
     Checks FILEs, and of FOLDERs each *.yaml and *.yml but those that end in _test; without any, the config of -c.
-    Nothing is connected to. Findings go to stdout, warnings to stderr. Exit codes: 0 clean, 1 findings.
+    Nothing is connected to, unless --live says so: then the servers are asked whether streams, durables and buckets are
+    there and fit, and nothing is changed there. Findings go to stdout, warnings to stderr.
+
+    Exit codes: 0 clean, 1 findings, 2 wrong usage, 69 no server answers within --timeout.
     """
+    patience = duration(timeout)
     named = ctx.get_parameter_source("config") is click.core.ParameterSource.COMMANDLINE
     files = [config, *paths] if named or not paths else list(paths)
     checked = list(check_all(files, disable))
+    if live:
+        checked = [_with_servers(one, patience) for one in checked]
     problems = [problem for one in checked for problem in one.problems]
     findings = [problem for problem in problems if strict or not problem.is_warning]
     if as_json:
@@ -83,7 +101,22 @@ def check_file(file: str, disable: Sequence[str] = ()) -> Checked:
     """Read a config and compile its routes, as far as that goes without a server."""
     loaded = examine(file, disable=disable)
     _, more = compile_config(loaded.draft, loaded.registry)
-    return Checked(file, len(loaded.draft.routes), loaded.tidy(more))
+    return Checked(file, len(loaded.draft.routes), loaded.tidy(more), loaded)
+
+
+def _with_servers(checked: Checked, patience: float) -> Checked:
+    """What a check found, and what the servers of the config have to do with it; a config with faults is not asked."""
+    loaded = checked.loaded
+    if loaded is None or loaded.config is None or any(not problem.is_warning for problem in checked.problems):
+        return checked
+    from .check_live import ask  # only --live needs a client
+
+    try:
+        more = ask(loaded, patience)
+    except ServerUnreachable as error:
+        click.echo(str(error), err=True)
+        sys.exit(UNREACHABLE)
+    return replace(checked, problems=loaded.tidy([*checked.problems, *more]))
 
 
 def configs_in(folder: str) -> list[str]:

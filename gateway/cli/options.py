@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import click
 
+from ..errors import ConfigProblem
+from ..values import Duration
+
 DEFAULT_CONFIG = "/etc/gateway/gateway.yaml"
 
 config_option = click.option(
@@ -36,3 +39,11 @@ plugin_option = click.option(
     help="Leave the plugin NAME out, as plugins.disable does. May be given several times.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def duration(text: str, option: str = "--timeout") -> float:
+    """The seconds of an option; raises click.BadParameter."""
+    try:
+        return float(Duration.parse(text))
+    except ConfigProblem as problem:
+        raise click.BadParameter(f"{problem.text}; {problem.hint}", param_hint=option) from problem

@@ -93,9 +93,17 @@ class Durable:
         return info
 
     async def _compare(self, stream: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
-        """Refuse another gateway's durable; report differences, or mend them with `manage: update`."""
+        """Refuse another gateway's durable; mend differences with `manage: update`. Else a look at it shows them."""
+        differences = self.look(info["config"])
+        if not differences:
+            self._update.done()
+        elif self._update.due:
+            return await self._update.make(stream, info)
+        return info
+
+    def look(self, config: dict[str, Any]) -> list[str]:
+        """How a durable that is there differs from the config; raises RouteFault when it cannot be used at all."""
         source = self._source
-        config = info["config"]
         owner = (config.get("metadata") or {}).get(OWNER)
         if owner is not None and owner != self._replicas.gateway:
             raise RouteFault(
@@ -109,12 +117,7 @@ class Durable:
                 f"the durable {source.durable} is no pull consumer with explicit acks",
                 "give the route a durable of its own",
             )
-        differences = self.differences(config)
-        if not differences:
-            self._update.done()
-        elif self._update.due:
-            return await self._update.make(stream, info)
-        return info
+        return self.differences(config)
 
     def _merged(self, config: dict[str, Any]) -> dict[str, Any]:
         """A config found, changed where it may be; everything else of it is sent back as it was found."""

@@ -18,6 +18,7 @@ from ..registry import BUILTIN
 from ..routing.route import CompiledRoute
 from ..subjects import covers, safe_token
 from ..templates import ROUTE_NAMES, Template, fixed_text
+from . import replicas
 from .streams import taking
 
 API = "$JS.API."
@@ -60,6 +61,10 @@ def needs(config: model.Config, routes: Sequence[CompiledRoute]) -> list[Need]:
         whole += _of_declared(stream)
     for route in routes:
         whole += _of_route(config, route)
+    if routes:
+        whole += [
+            _publish(subject, "know the replicas and their configs") for subject in replicas.subjects(config.name)
+        ]
     return _least([one for need in whole for one in _in_domain(need, config.nats.domain)])
 
 
@@ -67,6 +72,9 @@ def unknown(config: model.Config, routes: Sequence[CompiledRoute]) -> list[str]:
     """What may need more than the config tells, and what to do about it; one line each."""
     found = []
     for route in routes:
+        if route.config.source.manage == "update":
+            text = "before it changes its durable, it is not counted what another filter skips: for that, consumers"
+            found.append(f"{route.name}: {text} of any name would have to be made and deleted")
         for component, owner in zip(route.components, route.owners, strict=True):
             if owner != BUILTIN:
                 step = f"{route.name}: {owner}/{component.name}"
@@ -102,9 +110,18 @@ def _of_route(config: model.Config, route: CompiledRoute) -> Iterator[Need]:
         yield _publish(_widest(target.subject, config.name, route), f"{name}: the target {target.name}")
         if target.stream is not None:
             yield _publish(f"$JS.API.STREAM.INFO.{target.stream}", f"{name}: tell whether the target's stream is there")
+        yield from _looks(config, target.subject.constant, f"{name}: warn of a duplicate window that is too short")
     yield _publish(route.dead_letter, f"{name}: dead letters")
+    yield from _looks(config, route.dead_letter, f"{name}: warn of a stream that does not keep its dead letters")
     for component in route.components:
         yield from _of_component(config, route, component)
+
+
+def _looks(config: model.Config, subject: str | None, why: str) -> Iterator[Need]:
+    """A look at the declared streams that take a subject. At others nobody looks who may not: it is for a warning."""
+    if subject is not None:
+        for stream in taking(config.streams, subject):
+            yield _publish(f"$JS.API.STREAM.INFO.{stream.name}", why)
 
 
 def _of_component(config: model.Config, route: CompiledRoute, component: Component) -> Iterator[Need]:
@@ -132,7 +149,8 @@ def _of_component(config: model.Config, route: CompiledRoute, component: Compone
 
 def _in_domain(need: Need, domain: str | None) -> list[Need]:
     """A request goes to the domain's API; whether its own server sees the domain in it depends on where that is."""
-    if domain is None or not need.subject.startswith(API):
+    own_bucket = need.subject.startswith(f"$KV.{replicas.BUCKETS}")
+    if domain is None or not (need.subject.startswith(API) or own_bucket):
         return [need]
     beyond = f"$JS.{domain}.API.{need.subject.removeprefix(API)}"
     return [replace(need, only=Only.OF_THE_DOMAIN), replace(need, subject=beyond, only=Only.BEYOND)]

@@ -33,13 +33,15 @@ LONGEST = 600.0
 PARTING = 1.0
 """Seconds for taking the record away at the end."""
 STREAM_EXISTS = 10058
+BUCKETS = "gateway-"
+"""How the names of the buckets begin."""
 
 _FOREIGN = re.compile(r"[^A-Za-z0-9/_=-]")
 
 
 def bucket_of(gateway: str) -> str:
     """The bucket of all gateways of one name."""
-    return f"gateway-{gateway}"
+    return f"{BUCKETS}{gateway}"
 
 
 def key_of(*parts: str) -> str:

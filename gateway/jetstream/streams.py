@@ -98,9 +98,9 @@ class Provisioner:
             log.info("stream made: %s", stream.name, extra={"event": "stream.created", "stream": stream.name})
             self._told.pop(stream.name, None)
             return
-        differences = _differences(stream, info["config"])
-        if differences:
-            text = f"stream {stream.name} differs from the config: {'; '.join(differences)}"
+        found = differences(stream, info["config"])
+        if found:
+            text = f"stream {stream.name} differs from the config: {'; '.join(found)}"
             self._tell(stream.name, text, {"event": "stream.differs", "stream": stream.name})
         else:
             self._told.pop(stream.name, None)
@@ -121,14 +121,14 @@ def _wanted(stream: model.Stream) -> dict[str, Any]:
     }
 
 
-def _differences(stream: model.Stream, found: dict[str, Any]) -> list[str]:
+def differences(stream: model.Stream, found: dict[str, Any]) -> list[str]:
     """Existing streams are never changed: what they hold is somebody's."""
     wanted = _wanted(stream)
-    differences = [
+    others = [
         f"{name} is {found[name]}, the config says {wanted[name]}"
         for name in ("storage", "num_replicas", "retention", "discard", "duplicate_window", "max_age", "max_bytes")
         if found.get(name, wanted[name]) != wanted[name]
     ]
     if stream.subjects and sorted(found.get("subjects") or []) != sorted(wanted["subjects"]):
-        differences.append(f"subjects are {', '.join(found.get('subjects') or [])}")
-    return differences
+        others.append(f"subjects are {', '.join(found.get('subjects') or [])}")
+    return others

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from gateway.cli import gateway
 from gateway.event import Event
 from gateway.jetstream.permissions import Kind, Only, needs, unknown
+from gateway.jetstream.replicas import subjects
 from gateway.plugin import Transform
 from gateway.routing.compile import compile_config
 from gateway.subjects import covers
@@ -32,6 +33,7 @@ ALWAYS = {
     "$JS.API.STREAM.NAMES",
     "out.it",
     "dlq.r",
+    *subjects("gateway"),
 }
 
 
@@ -78,7 +80,8 @@ def test_who_only_verifies_a_durable_may_not_make_one(manage: str, makes: bool) 
 def test_a_domain_beyond_a_leaf_node_stands_in_the_requests_and_not_in_the_acks() -> None:
     """Ack subjects come with the events."""
     found = published({}, servers=(Only.SHORT_ACKS, Only.BEYOND), nats={"domain": "hub"})
-    assert found == {subject.replace("$JS.API.", "$JS.hub.API.") for subject in ALWAYS}
+    beyond = {subject.replace("$KV.", "$JS.API.$KV.") for subject in ALWAYS}
+    assert found == {subject.replace("$JS.API.", "$JS.hub.API.") for subject in beyond}
 
 
 def test_a_server_of_the_domain_takes_it_out_before_it_looks_at_permissions() -> None:
@@ -123,10 +126,11 @@ def test_the_stream_a_target_names_may_be_looked_at() -> None:
     [
         ("create", {"$JS.API.STREAM.INFO.OUT", "$JS.API.STREAM.CREATE.OUT"}),
         ("verify", {"$JS.API.STREAM.INFO.OUT"}),
-        ("off", set()),
+        ("off", {"$JS.API.STREAM.INFO.OUT"}),
     ],
 )
 def test_declared_streams_are_made_only_where_the_config_says_so(provision: str, more: set[str]) -> None:
+    """Those that take what a route publishes are looked at in any case, for a warning."""
     streams = [{"name": "OUT", "subjects": ["out.>"], "provision": provision}]
     assert published({}, streams=streams) == ALWAYS | more
 

@@ -1,0 +1,46 @@
+"""`gateway check --live`: do the servers hold what the config needs?"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from ..config import model
+from ..config.loader import Loaded
+from ..config.report import problem_at
+from ..config.tree import find, find_key
+from ..errors import ServerUnreachable
+from ..jetstream.api import ApiError, ApiUnavailable
+from ..jetstream.inspection import Finding, Inspection
+from ..jetstream.oneshot import connected
+from ..observe import logs
+from ..problems import Code, Problem, Severity
+from ..routing.compile import compile_config
+from ..routing.route import CompiledRoute
+
+
+def ask(loaded: Loaded, patience: float) -> list[Problem]:
+    """Connect and look; raises ServerUnreachable when nobody answers, or no JetStream does."""
+    config = loaded.config
+    assert config is not None, "only a good config is asked about"
+    routes, _ = compile_config(config, loaded.registry)
+    logs.setup("critical", "text")
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    found = asyncio.run(_look(config, routes, patience))
+    return [_problem(loaded, finding) for finding in found]
+
+
+async def _look(config: model.Config, routes: list[CompiledRoute], patience: float) -> list[Finding]:
+    async with connected(config.nats, f"{config.name} check", patience) as link:
+        try:
+            return [finding async for finding in Inspection(link.api, config, routes).findings()]
+        except (ApiError, ApiUnavailable) as error:
+            raise ServerUnreachable(str(error)) from error
+
+
+def _problem(loaded: Loaded, finding: Finding) -> Problem:
+    """At its place: the value that is there, else the key of what it is about."""
+    root, path = loaded.effective_root, finding.path
+    place = find(root, path) if not isinstance(path[-1], str) else find_key(root, path)
+    severity = Severity.WARNING if finding.warning else Severity.ERROR
+    return problem_at(place, path, Code.SERVER, finding.text, finding.hint, severity)

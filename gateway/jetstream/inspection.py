@@ -1,0 +1,230 @@
+"""What servers hold, beside what a config needs of it: `gateway check --live`. Nothing is made, changed or consumed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..components.audits.stream import StreamAudit
+from ..components.transforms.enrich import Enrich
+from ..config import model
+from ..errors import RouteFault
+from ..routing.route import CompiledRoute
+from ..subjects import overlaps
+from ..templates import fixed_text
+from .api import CONSUMER_NOT_FOUND, STREAM_NOT_FOUND, ApiError, ApiUnavailable, JetStreamApi
+from .consumers import Durable
+from .replicas import Replicas
+from .streams import add_line, differences, missing_stream, taking
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that does not fit, and the place in the config it is about."""
+
+    path: Path
+    text: str
+    hint: str = ""
+    warning: bool = False
+    """It works all the same, but most likely not as meant."""
+
+
+class Inspection:
+    """Looks at streams, consumers and buckets for one config; each is asked for once."""
+
+    def __init__(self, api: JetStreamApi, config: model.Config, routes: Sequence[CompiledRoute]) -> None:
+        self._api = api
+        self._config = config
+        self._routes = {route.name: route for route in routes}
+        self._known: dict[str, dict[str, Any] | None] = {}
+        self._replicas = Replicas(api, config.name, "check", config.digest, lambda: ())
+
+    async def findings(self) -> AsyncIterator[Finding]:
+        """Everything found, in the order of the config. Raises ApiUnavailable when JetStream itself does not answer."""
+        await self._api.request("INFO")
+        for index, stream in enumerate(self._config.streams):
+            async for finding in self._guarded(("streams", index), self._declared(stream)):
+                yield finding
+        for index, configured in enumerate(self._config.routes):
+            route = self._routes.get(configured.name)
+            if route is None:
+                continue  # It is off, or its problems are told by the check without servers.
+            for part in (self._source, self._durable, self._targets, self._letters, self._components):
+                async for finding in self._guarded(("routes", index), part(route)):
+                    yield finding
+
+    async def _guarded(self, path: Path, part: AsyncIterator[Finding]) -> AsyncIterator[Finding]:
+        """One part of the config, which nobody may have let us look at."""
+        try:
+            async for finding in part:
+                yield Finding((*path, *finding.path), finding.text, finding.hint, finding.warning)
+        except (ApiError, ApiUnavailable) as error:
+            yield Finding(path, f"it cannot be looked at: {error}")
+
+    async def _declared(self, stream: model.Stream) -> AsyncIterator[Finding]:
+        if stream.provision == "off":
+            return
+        found = await self._stream(stream.name)
+        if found is None and stream.provision == "verify":
+            fault = missing_stream(stream.name, [], stream)
+            yield Finding((), fault.text, fault.hint)
+        for difference in differences(stream, found["config"]) if found is not None else ():
+            yield Finding((), f"it is there, and differs: {difference}", warning=True)
+
+    async def _source(self, route: CompiledRoute) -> AsyncIterator[Finding]:
+        source = route.config.source
+        wanted = [str(subject) for subject in source.subjects]
+        found = await self._stream(source.stream)
+        if found is None:
+            if not self._made(source.stream):
+                fault = missing_stream(source.stream, wanted)
+                yield Finding(("source", "stream"), fault.text, fault.hint)
+            return
+        taken = found["config"].get("subjects") or []
+        for index, subject in enumerate(wanted if taken else ()):
+            if not any(overlaps(subject, one) for one in taken):
+                text = f"{source.stream} takes no {subject}: nothing will come"
+                yield Finding(("source", "subjects", index), text, f"it takes {', '.join(taken)}", warning=True)
+
+    async def _durable(self, route: CompiledRoute) -> AsyncIterator[Finding]:
+        source = route.config.source
+        stream = await self._stream(source.stream)
+        if stream is None:
+            return
+        durable = Durable(self._api, self._replicas, source, route.name)
+        try:
+            info = await self._api.request(f"CONSUMER.INFO.{source.stream}.{source.durable}")
+            found = durable.look(info["config"])
+        except RouteFault as fault:
+            yield Finding(("source", "durable"), fault.text, fault.hint)
+            return
+        except ApiError as error:
+            if error.err_code != CONSUMER_NOT_FOUND:
+                raise
+            async for finding in self._new_durable(source, stream):
+                yield finding
+            return
+        for difference in found if source.manage != "update" else ():
+            text = f"the durable {source.durable} differs: {difference}"
+            yield Finding(("source",), text, "manage: update changes it", warning=True)
+
+    async def _new_durable(self, source: model.Source, stream: dict[str, Any]) -> AsyncIterator[Finding]:
+        """It is to be made, which some streams do not allow."""
+        if source.manage == "verify":
+            text = f"stream {source.stream} has no durable {source.durable}"
+            yield Finding(("source", "manage"), text, "make it, or set manage to create")
+        if stream["config"].get("retention") != "workqueue":
+            return
+        wanted = [str(subject) for subject in source.subjects]
+        async for name, filters in self._consumers(source.stream):
+            if any(overlaps(one, two) for one in wanted for two in filters):
+                text = f"{source.stream} is a work queue, and {name} consumes some of these subjects already"
+                yield Finding(("source", "subjects"), text, "each subject of a work queue has one consumer")
+
+    async def _consumers(self, stream: str) -> AsyncIterator[tuple[str, list[str]]]:
+        """Each consumer of a stream, and what it filters."""
+        seen, total = 0, 1
+        while seen < total:
+            page = await self._api.request(f"CONSUMER.LIST.{stream}", {"offset": seen})
+            found = page.get("consumers") or []
+            total = int(page.get("total", 0)) if found else 0
+            seen += len(found)
+            for info in found:
+                config = info["config"]
+                one = config.get("filter_subject")
+                yield info["name"], config.get("filter_subjects") or [one or ">"]
+
+    async def _targets(self, route: CompiledRoute) -> AsyncIterator[Finding]:
+        config = route.config
+        advised = float(config.source.ack_wait) + 2 * float(config.retry.max) + float(self._config.drain)
+        for index, target in enumerate(route.targets):
+            path: Path = ("targets", index)
+            subject = target.subject.constant
+            if target.stream is not None and await self._stream(target.stream) is None:
+                if not self._made(target.stream):
+                    fault = missing_stream(target.stream, [subject] if subject else [])
+                    yield Finding((*path, "stream"), fault.text, fault.hint)
+                continue
+            takers = [target.stream] if target.stream else []
+            if subject is not None:
+                takers = await self._takers(subject)
+                if not takers and not taking(self._config.streams, subject):
+                    yield Finding((*path, "subject"), f"no stream takes {subject}", add_line("NAME", [subject]))
+                elif target.stream is not None and takers and target.stream not in takers:
+                    text = f"{', '.join(takers)} takes {subject}, and not {target.stream}"
+                    yield Finding((*path, "stream"), text, "every copy would be refused")
+            for name in takers:
+                async for finding in self._taker(name, advised):
+                    yield Finding((*path, *finding.path), finding.text, finding.hint, finding.warning)
+
+    async def _taker(self, name: str, advised: float) -> AsyncIterator[Finding]:
+        """A stream that is to store copies."""
+        found = await self._stream(name)
+        config = found["config"] if found is not None else {}
+        window = config.get("duplicate_window", 0) / 1e9
+        if found is not None and window < advised:
+            text = f"the duplicate window of {name}, {window:g} s, is shorter than ack-wait + 2 x retry.max + drain"
+            hint = f"a crash can store copies twice: nats stream edit {name} --dupe-window {advised:.0f}s"
+            yield Finding((), text, hint, warning=True)
+        if config.get("no_ack"):
+            yield Finding((), f"{name} acknowledges nothing (no_ack): no event would ever be settled")
+        if config.get("sealed"):
+            yield Finding((), f"{name} is sealed, and stores nothing more")
+
+    async def _letters(self, route: CompiledRoute) -> AsyncIterator[Finding]:
+        path: Path = ("dead-letter", "subject")
+        takers = await self._takers(route.dead_letter)
+        if not takers and not taking(self._config.streams, route.dead_letter):
+            text = f"no stream takes the dead letters, {route.dead_letter}: events that cannot go on will wait"
+            yield Finding(path, text, add_line("DLQ", [route.dead_letter]), warning=True)
+        for name in takers:
+            found = await self._stream(name)
+            if name == route.origin.stream and route.reads_letters:
+                text = f"{name} takes {route.dead_letter}, which the route reads: its dead letters come back to it"
+                yield Finding(path, text, "have another stream take them", warning=True)
+            if found is not None and found["config"].get("retention") == "interest":
+                text = f"{name} keeps only what somebody consumes: dead letters may be gone at once"
+                yield Finding(path, text, "dead letters need a stream with limits", warning=True)
+
+    async def _components(self, route: CompiledRoute) -> AsyncIterator[Finding]:
+        for step in route.steps:
+            component = step.component
+            if isinstance(component, Enrich) and await self._stream(f"KV_{component.config.bucket}") is None:
+                bucket = component.config.bucket
+                yield Finding(_place(step.label), f"there is no bucket {bucket}", f"make it: nats kv add {bucket}")
+        for audit in route.audits:
+            component = audit.component
+            if isinstance(component, StreamAudit):
+                template = component.config.subject
+                subject = fixed_text(template, self._config.name, route.name, route.origin.stream)
+                if not await self._takers(subject) and not taking(self._config.streams, subject):
+                    hint = add_line(component.config.stream or "AUDIT", [subject])
+                    yield Finding(_place(audit.label), f"no stream takes the audit records, {subject}", hint)
+
+    async def _stream(self, name: str) -> dict[str, Any] | None:
+        """A stream's info, or None when there is none; raises ApiError and ApiUnavailable."""
+        if name not in self._known:
+            try:
+                self._known[name] = await self._api.stream_info(name)
+            except ApiError as error:
+                if error.err_code != STREAM_NOT_FOUND:
+                    raise
+                self._known[name] = None
+        return self._known[name]
+
+    async def _takers(self, subject: str) -> list[str]:
+        """The streams that take a subject; raises ApiError and ApiUnavailable."""
+        return list((await self._api.request("STREAM.NAMES", {"subject": subject})).get("streams") or [])
+
+    def _made(self, name: str) -> bool:
+        """Whether the gateway would make a stream that is not there, or the declaration has said that it is not."""
+        return any(stream.name == name and stream.provision != "off" for stream in self._config.streams)
+
+
+def _place(label: str) -> Path:
+    """Where a step stands: `transform-1-set` is `transforms[1].set`."""
+    kind, index, name = label.split("-", 2)
+    return (f"{kind}s", int(index), name)
