@@ -19,6 +19,7 @@ COMMANDS = {
     "config": "Show the config as it counts.",
     "permissions": "Print the least that NATS must allow.",
     "plugins": "Show plugins and components, or begin a plugin.",
+    "routes": "Show routes and how far their durables are; delete what no route has.",
     "audit": "Prove audit chains whole.",
     "schema": "Print the JSON Schema of configs, for editors.",
 }

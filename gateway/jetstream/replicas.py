@@ -71,6 +71,30 @@ class Replica(msgspec.Struct, frozen=True):
     """A config first seen later has a higher number."""
 
 
+async def records(api: JetStreamApi, bucket: Bucket, name: str) -> tuple[list[Replica], int]:
+    """All records of a bucket, and its last revision; raises ApiError, ApiUnavailable and Retry."""
+    start = f"$KV.{name}."
+    info = await api.request(f"STREAM.INFO.KV_{name}", {"subjects_filter": f"{start}replica.>"})
+    keys = [subject.removeprefix(start) for subject in info["state"].get("subjects") or {}]
+    values = await asyncio.gather(*(bucket.get(key) for key in keys))
+    found = [replica for value in values if value and (replica := _read(value)) is not None]
+    return found, int(info["state"]["last_seq"])
+
+
+async def live_configs(api: JetStreamApi, gateway: str) -> set[str]:
+    """The configs of live replicas, for commands; raises Retry when they cannot be known."""
+    name = bucket_of(gateway)
+    try:
+        found, _ = await records(api, Bucket(api, name, name), name)
+    except ApiError as error:
+        if error.err_code == STREAM_NOT_FOUND:
+            return set()
+        raise Retry(f"bucket {name}: {error}") from error
+    except ApiUnavailable as error:
+        raise Retry(f"bucket {name}: {error}") from error
+    return {replica.config for replica in found}
+
+
 class Replicas:
     """The replicas of one gateway, this one among them."""
 
@@ -219,20 +243,14 @@ class Replicas:
         return [mine, *(replica for replica in found if replica.instance != self.instance)]
 
     async def _records(self) -> tuple[list[Replica], int]:
-        """All records, and the bucket's last revision; raises ApiError, ApiUnavailable and Retry."""
-        request, body = f"STREAM.INFO.KV_{self._name}", {"subjects_filter": f"$KV.{self._name}.replica.>"}
+        """All records, and the bucket's last revision; makes the bucket. Raises ApiError, ApiUnavailable and Retry."""
         try:
-            info = await self._api.request(request, body)
+            return await records(self._api, self.bucket, self._name)
         except ApiError as error:
             if error.err_code != STREAM_NOT_FOUND:
                 raise
-            await self._make()
-            info = await self._api.request(request, body)
-        start = len(f"$KV.{self._name}.")
-        keys = [subject[start:] for subject in info["state"].get("subjects") or {}]
-        values = await asyncio.gather(*(self.bucket.get(key) for key in keys))
-        found = [replica for value in values if value and (replica := _read(value)) is not None]
-        return found, int(info["state"]["last_seq"])
+        await self._make()
+        return await records(self._api, self.bucket, self._name)
 
     async def _make(self) -> None:
         copies = 1

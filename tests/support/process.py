@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import yaml
@@ -47,8 +48,9 @@ class GatewayProcess:
 
     @property
     def http_url(self) -> str:
-        """Where it answers, as its config says."""
-        return f"http://{yaml.safe_load(self.config.read_text())['http']['listen']}"
+        """Where it answers, as its config says; `${NAME}` there is its environment's."""
+        listen = yaml.safe_load(self.config.read_text())["http"]["listen"]
+        return f"http://{Template(listen).substitute(self._env)}"
 
     @property
     def pid(self) -> int:

@@ -1,0 +1,92 @@
+"""`gateway routes`: the routes of a config and their durables on the server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from ..config import model
+from ..jetstream.durables import Seen, look
+from ..jetstream.oneshot import OneShot
+from .asking import ask, read_config, timeout_option
+from .options import config_option, json_option
+from .routes_prune import prune
+
+
+@click.group(invoke_without_command=True)
+@config_option
+@json_option
+@timeout_option
+@click.pass_context
+def routes(context: click.Context, config: str, as_json: bool, patience: float) -> None:
+    """Show routes and how far their durables are.
+
+    STATE is ok, disabled, no-stream, no-durable (made when the route starts), or foreign: another gateway's. WAITING
+    events were not delivered yet, IN FLIGHT ones not settled; READERS are requests that wait for events.
+
+    Exit codes: 0 looked, 1 the server refuses, 2 wrong usage, 69 no server answers within --timeout, 75 the connection
+    was closed for good, 78 the config cannot be used.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    settings = read_config(config)
+    found = ask(settings, "routes", patience, lambda link: _look(link, settings))
+    rows = [_row(settings, route, one) for route, one in zip(settings.routes, found, strict=True)]
+    click.echo(json.dumps({"gateway": settings.name, "routes": rows}, indent=2) if as_json else _table(rows))
+
+
+async def _look(link: OneShot, config: model.Config) -> list[Seen | str]:
+    sources = [route.source for route in config.routes]
+    return list(await asyncio.gather(*(look(link.api, source.stream, source.durable) for source in sources)))
+
+
+def _row(config: model.Config, route: model.Route, found: Seen | str) -> dict[str, Any]:
+    there = isinstance(found, Seen)
+    state = "ok" if isinstance(found, Seen) else found
+    if isinstance(found, Seen) and found.owner not in (None, config.name):
+        state = "foreign"
+    return {
+        "name": route.name,
+        "state": state if route.enabled else "disabled",
+        "stream": route.source.stream,
+        "durable": route.source.durable,
+        **{field: getattr(found, field) if there else None for field in _FIELDS},
+    }
+
+
+_FIELDS = ("owner", "config", "pending", "ack_pending", "redelivered", "pulls", "position")
+_COLUMNS = {
+    "ROUTE": "name",
+    "STATE": "state",
+    "STREAM": "stream",
+    "DURABLE": "durable",
+    "WAITING": "pending",
+    "IN FLIGHT": "ack_pending",
+    "READERS": "pulls",
+}
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    cells = [list(_COLUMNS), *([_cell(row[field]) for field in _COLUMNS.values()] for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(_COLUMNS))]
+    # Numbers to the right, words to the left.
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column < 4 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in cells
+    )
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+routes.add_command(prune)

@@ -1,0 +1,170 @@
+"""`gateway routes` as users run it: what it shows, and what `prune` deletes and what it must not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from nats.aio.client import Client
+
+from gateway.jetstream.server import EmbeddedServer, free_port
+from tests.conftest import StartGateway
+from tests.support.eventually import eventually
+from tests.support.process import ROOT
+from tests.support.small_routes import ONE, publish, route
+from tests.support.streams import api, consumer_state, make_stream
+from tests.support.witness import all_settled
+
+pytestmark = pytest.mark.usefixtures("streams")
+
+
+class Said:
+    """What one run of the command said."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+async def routes(*args: str) -> Said:
+    """Run `gateway routes`."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", "routes", *args),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode is not None
+    return Said(process.returncode, out.decode(), err.decode())
+
+
+@pytest.fixture
+def config(tmp_path: Path, nats_server: EmbeddedServer) -> Any:
+    """`config(ONE, ...)` is a file with these routes."""
+
+    def write(*some: dict[str, Any], **fields: Any) -> str:
+        file = tmp_path / "routes.yaml"
+        whole = {"nats": {"servers": [nats_server.url]}, "routes": list(some), **fields}
+        file.write_text(yaml.safe_dump(whole, sort_keys=False))
+        return str(file)
+
+    return write
+
+
+async def left_behind(nc: Client, durable: str, stream: str = "IN", owner: str | None = "gateway") -> None:
+    """A durable as a route that is gone leaves it."""
+    metadata = {"gateway": owner, "gateway-config": "0ldc0nf19"} if owner else {}
+    wanted = {"durable_name": durable, "ack_policy": "explicit", "filter_subject": "in.old", "metadata": metadata}
+    answer = await api(nc, f"CONSUMER.CREATE.{stream}.{durable}.in.old", {"stream_name": stream, "config": wanted})
+    assert "error" not in answer, answer
+
+
+async def durables(nc: Client, stream: str = "IN") -> list[str]:
+    return sorted((await api(nc, f"CONSUMER.NAMES.{stream}"))["consumers"] or [])
+
+
+async def test_every_route_is_shown_with_its_durable_and_what_waits_for_it(
+    nc: Client, config: Any, gateway_process: StartGateway
+) -> None:
+    gateway = await gateway_process({"routes": [ONE]})
+    await publish(nc, "in.one", 7)
+    await all_settled(nc, "IN", ["gateway-one"])
+    gateway.term()
+    await gateway.wait()
+    await publish(nc, "in.one", 1234)
+    await left_behind(nc, "gateway-theirs", owner="other")
+    file = config(
+        ONE,
+        route("two", "in.two", "out.two"),
+        route("off", "in.off", "out.off", enabled=False),
+        route("theirs", "in.x", "out.x"),
+        {**ONE, "name": "nowhere", "source": {"stream": "NONE", "subjects": ["none.>"]}},
+    )
+    said = await routes("-c", file)
+    assert said.code == 0, said.err
+    lines = [line.split() for line in said.out.splitlines()]
+    assert lines[0] == ["ROUTE", "STATE", "STREAM", "DURABLE", "WAITING", "IN", "FLIGHT", "READERS"]
+    assert lines[1] == ["one", "ok", "IN", "gateway-one", "1,234", "0", "0"]
+    assert [line[1] for line in lines[2:]] == ["no-durable", "disabled", "foreign", "no-stream"]
+    shown = (await routes("-c", file, "--json")).document["routes"][0]
+    assert (shown["state"], shown["pending"], shown["position"], shown["owner"]) == ("ok", 1234, 7, "gateway")
+
+
+async def test_prune_shows_what_no_route_has_and_deletes_it_when_told(nc: Client, config: Any) -> None:
+    await make_stream(nc, "ELSE", ["else.>"])
+    await left_behind(nc, "gateway-old")
+    await publish(nc, "in.old", 3)
+    await left_behind(nc, "gateway-off")
+    await left_behind(nc, "gateway-foreign", owner="other")
+    await left_behind(nc, "gateway-somebodys", owner=None)
+    file = config(ONE, route("off", "in.off", "out.off", enabled=False))
+
+    said = await routes("prune", "-c", file)
+    assert said.code == 1
+    assert "IN/gateway-old  made by config 0ldc0nf19, settled up to sequence 0, 3 events wait, 0 in flight" in said.out
+    assert "1 would be deleted: --yes does it" in said.out
+    assert len(await durables(nc)) == 4
+
+    said = await routes("prune", "-c", file, "--yes", "--json")
+    assert said.code == 0, said.out
+    (shown,) = said.document["durables"]
+    assert (shown["durable"], shown["deleted"], shown["kept"]) == ("gateway-old", True, None)
+    assert await durables(nc) == ["gateway-foreign", "gateway-off", "gateway-somebodys"]
+    said = await routes("prune", "-c", file, "--yes")
+    assert (said.code, said.out) == (0, "no durable without a route\n")
+
+
+async def test_prune_looks_at_other_streams_when_told(nc: Client, config: Any) -> None:
+    await make_stream(nc, "ELSE", ["else.>", "in2.>"])
+    await left_behind(nc, "gateway-moved", "OUT")
+    file = config(ONE)
+    assert (await routes("prune", "-c", file)).code == 0
+    said = await routes("prune", "-c", file, "--all-streams", "--yes")
+    assert said.code == 0
+    assert "OUT/gateway-moved" in said.out
+    assert await durables(nc, "OUT") == []
+
+
+async def test_prune_keeps_what_a_gateway_with_another_config_uses(
+    nc: Client, config: Any, gateway_process: StartGateway
+) -> None:
+    """In the middle of a roll-out, or with the wrong file: its events would be lost to it from then on."""
+    two = route("two", "in.two", "out.two")
+    gateway = await gateway_process({"routes": [ONE, two]})
+
+    async def reads() -> bool:
+        return bool((await consumer_state(nc, "IN", "gateway-two"))["num_waiting"])
+
+    await eventually(reads)
+    await left_behind(nc, "gateway-idle")
+    file = config(ONE)
+    said = await routes("prune", "-c", file, "--yes")
+    assert said.code == 1
+    lines = {line.split()[0]: line for line in said.out.splitlines()}
+    assert "kept: it is being read" in lines["IN/gateway-two"]
+    assert "kept: replicas run another config" in lines["IN/gateway-idle"]
+    assert await durables(nc) == ["gateway-idle", "gateway-one", "gateway-two"]
+
+    gateway.term()
+    await gateway.wait()
+    said = await routes("prune", "-c", file, "--yes")
+    assert said.code == 0, said.out
+    assert await durables(nc) == ["gateway-one"]
+
+
+async def test_what_goes_wrong_has_its_exit_code(config: Any) -> None:
+    away = config(ONE, nats={"servers": [f"nats://127.0.0.1:{free_port()}"]})
+    said = await routes("-c", away, "--timeout", "300ms")
+    assert (said.code, said.out) == (69, "")
+    assert "no NATS server answers" in said.err
+    assert (await routes("prune", "-c", config(), "--yes")).code == 78
+    assert (await routes("prune", "--timeout", "soon")).code == 2
