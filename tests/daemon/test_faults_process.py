@@ -34,12 +34,12 @@ async def stand_still(pid: int, seconds: float) -> None:
 
 
 @pytest.mark.fault("process-frozen")
-@pytest.mark.parametrize(("seconds", "forgets"), [(0.5, False), (1.6, True)])
+@pytest.mark.parametrize(("seconds", "ack_wait", "forgets"), [(0.5, "20s", False), (1.6, "1s", True)])
 async def test_a_process_that_stood_still_loses_and_doubles_nothing(
-    full: Client, gateway_process: StartGateway, seconds: float, forgets: bool
+    full: Client, gateway_process: StartGateway, seconds: float, ack_wait: str, forgets: bool
 ) -> None:
     """Longer than ack-wait, what was in flight may be with a replica by now: it is forgotten, and comes again."""
-    source = {"stream": "IN", "subjects": ["in.stuck"], "ack-wait": "1s"}
+    source = {"stream": "IN", "subjects": ["in.stuck"], "ack-wait": ack_wait}
     stuck = {**route("stuck", "in.stuck", "full.up"), "source": source, "retry": {"initial": "100ms", "max": "200ms"}}
     gateway = await gateway_process({"routes": [ONE, stuck]})
     await publish(full, "in.one", 20)

@@ -61,15 +61,16 @@ async def test_a_clock_that_jumps_moves_no_deadline(
     await make_stream(nc, "AUDIT", ["audit.>"])
     await js.publish("full.old", b"0")
     audited: dict[str, Any] = {"audits": [{"stream": {"subject": "audit.{$route}"}}]}
-    held = route("held", targets=[{"subject": "full.x"}], retry={"max-age": "1h"}, **audited)
-    gateway = await run_gateway({"routes": [held, route("again", filters=["twice"], **audited)]}, Twice)
+    slow: dict[str, Any] = {"source": {"ack-wait": "30s"}, **audited}
+    held = route("held", targets=[{"subject": "full.x"}], retry={"max-age": "1h"}, **slow)
+    gateway = await run_gateway({"routes": [held, route("again", filters=["twice"], **slow)]}, Twice)
     await js.publish("in.a", b"1")
     await js.publish("in.a", b"{bad")
     paused = gateway.lane("again").window.history
     await eventually(lambda: gateway.stats("held").circuit_open and len(paused) >= 1)
     began, step = time.monotonic(), hours * 3600.0
     await arrived(nc, "OUT", 1)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
     assert gateway.stats("held").outcomes["dead_lettered"] == 1, "the poison, and nothing that is too old"
     await limit_stream(nc, "FULL", max_msgs=-1)
     await arrived(nc, "FULL", 2)
@@ -79,10 +80,10 @@ async def test_a_clock_that_jumps_moves_no_deadline(
         stats = gateway.stats(name)
         assert (stats.redeliveries, stats.up) == (0, True)
         assert stats.lag.total >= 0
-        assert stats.duration.total < 30
+        assert stats.duration.total < 600
     stepped = datetime.now(UTC) + timedelta(hours=hours)
     for record in await recorded(nc):
-        assert 0 <= record["seconds"] < 30
+        assert 0 <= record["seconds"] < 600
         # The poison was settled before the step.
         assert record["outcome"] == "dead_lettered" or abs(
             datetime.fromisoformat(record["time"]) - stepped

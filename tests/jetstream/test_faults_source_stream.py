@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from nats.js import JetStreamContext
 
 from gateway.jetstream import source as source_module
 from gateway.runtime import gateway as gateway_module
+from gateway.runtime.supervisor import Supervisor
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, in_flight, settled
 from tests.support.eventually import eventually
@@ -93,6 +95,40 @@ async def test_a_stream_made_anew_while_the_gateway_was_stopped_is_another_strea
     await send(js, 4, 5, 6)
     await run_gateway({"routes": [route()]})
     assert await stored(nc, "OUT", 6) == [1, 2, 3, 4, 5, 6]
+    await settled(nc)
+
+
+@pytest.mark.fault("source-stream-made-anew")
+async def test_nothing_is_settled_between_the_loss_of_a_source_and_its_next_opening(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A peer that was faster has event 1 of the new stream by then, and an ack of the old one would settle that."""
+    gate = asyncio.Event()
+
+    async def stay(_supervisor: Supervisor, _failures: int) -> None:
+        await gate.wait()
+
+    await fill(js, nc)
+    gateway = await run_gateway({"routes": [route(**HELD)]})
+    monkeypatch.setattr(Supervisor, "_pause", stay)
+    monkeypatch.setattr(source_module, "TRUST", 30.0)
+    await send(js, 1)
+    await holding(gateway, 1)
+    config = (await consumer_state(nc, "IN", "gateway-r"))["config"]
+    await api(nc, "STREAM.DELETE.IN")
+    await gateway.down("no-stream")
+    await make_stream(nc, "IN", ["in.>"])
+    await api(nc, "CONSUMER.CREATE.IN.gateway-r", {"stream_name": "IN", "config": config, "action": "create"})
+    await send(js, 2)
+    peer = await js.pull_subscribe_bind("gateway-r", "IN")
+    (taken,) = await peer.fetch(1)
+    await make_room(nc)
+    await arrived(nc, "FULL", 2)
+    await eventually(lambda: gateway.lane()._journey._settler._unsettled)
+    assert await in_flight(nc) == 1
+    await taken.nak()
+    gate.set()
+    assert await stored(nc, "FULL", 3) == [0, 1, 2]
     await settled(nc)
 
 
