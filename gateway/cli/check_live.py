@@ -8,7 +8,7 @@ import logging
 from ..config import model
 from ..config.loader import Loaded
 from ..config.report import problem_at
-from ..config.tree import find, find_key
+from ..config.tree import find
 from ..errors import ServerUnreachable
 from ..jetstream.api import ApiError, ApiUnavailable
 from ..jetstream.inspection import Finding, Inspection
@@ -39,8 +39,7 @@ async def _look(config: model.Config, routes: list[CompiledRoute], patience: flo
 
 
 def _problem(loaded: Loaded, finding: Finding) -> Problem:
-    """At its place: the value that is there, else the key of what it is about."""
-    root, path = loaded.effective_root, finding.path
-    place = find(root, path) if not isinstance(path[-1], str) else find_key(root, path)
+    """At the value it is about; at the mapping around it where the config leaves that to its default."""
+    place = find(loaded.effective_root, finding.path)
     severity = Severity.WARNING if finding.warning else Severity.ERROR
-    return problem_at(place, path, Code.SERVER, finding.text, finding.hint, severity)
+    return problem_at(place, finding.path, Code.SERVER, finding.text, finding.hint, severity)

@@ -132,7 +132,7 @@ async def test_the_whole_gateway_works_under_what_is_printed_and_uses_every_line
     def note(frame: Frame) -> bool:
         if frame.upward and frame.subject:
             # A server takes its own domain out of a subject before it looks at permissions.
-            subject = frame.subject.replace("$JS.hub.API.", "$JS.API.")
+            subject = frame.subject.replace("$JS.hub.API.$KV.", "$KV.").replace("$JS.hub.API.", "$JS.API.")
             used.add((Kind.SUBSCRIBE if frame.verb == "SUB" else Kind.PUBLISH, subject))
         return True
 
@@ -140,6 +140,11 @@ async def test_the_whole_gateway_works_under_what_is_printed_and_uses_every_line
         proxy.passes = note
         gateway = await run_gateway(config(proxy.url.replace("//", "//gw:gw@"), **nats))
         await use_everything(nc, js, gateway)
+        # The record of another replica is read with the next look, which a new connection brings.
+        await js.publish("$KV.gateway-gateway.replica.other", b'{"instance": "other", "config": "x", "born": 1}')
+        proxy.cut()
+        read = (Kind.PUBLISH, "$JS.API.STREAM.MSG.GET.KV_gateway-gateway")
+        await eventually(lambda: read in used, what="the other replica is seen")
         await gateway.stop()
     assert violations(nats_server) == []
     for kind, subject in used:
