@@ -238,15 +238,17 @@ async def test_with_the_handshake_first_a_plaintext_server_sees_the_handshake_on
 
 @pytest.mark.parametrize("scheme", ["nats", "tls"])
 async def test_a_second_server_without_tls_is_told_nothing_at_a_reconnect(
-    servers: Servers, authority: Authority, scheme: str
+    servers: Servers, authority: Authority, scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Written as nats://, it is no way out: one tls:// among the servers speaks for all of them."""
+    """Written as nats://, it is no way out: one tls:// among the servers speaks for all, without a section `tls`."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     users = "authorization { user: u, password: hunter2 }"
     server = servers.start(f"{tls(authority.sign('server', '127.0.0.1'))}\n{users}")
     async with Eavesdropper(auth_required=True).listening() as spy:
         both = [server.url.replace("nats:", f"{scheme}:"), f"nats://127.0.0.1:{spy.port}"]
         options = {"user": "u", "password": "hunter2"}
-        settings = {"servers": both, "tls": {"ca": str(authority.file)}, **options}
+        section = {} if scheme == "tls" else {"tls": {"ca": str(authority.file)}}
+        settings: dict[str, Any] = {"servers": both, **section, **options}
         async with gateway(settings) as running:
             await server.stop()
             await eventually(lambda: spy.greeted >= 3, what="the other one is tried")
