@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections import Counter
 
+import pytest
 from nats.aio.client import Client
 
 from tests.conftest import StartGateway
@@ -44,6 +45,7 @@ async def test_sighup_goes_over_to_a_changed_route_and_leaves_the_others(
     assert await gateway.metric("config_last_reload_successful") == 1
 
 
+@pytest.mark.fault("invalid-reload")
 async def test_sighup_with_an_invalid_file_changes_nothing_and_says_so(
     streams: Client, gateway_process: StartGateway
 ) -> None:

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 import yaml
+import pytest
 from nats.aio.client import Client
 
 from tests.conftest import StartGateway
@@ -68,6 +69,7 @@ async def test_files_that_change_are_a_reload_which_names_them(streams: Client, 
     assert lines(gateway, "config.reloaded")[2]["stopped"] == ["three"]
 
 
+@pytest.mark.fault("half-written-config")
 async def test_a_file_that_is_written_piece_by_piece_is_one_reload(
     streams: Client, gateway_process: StartGateway
 ) -> None:

@@ -85,6 +85,7 @@ async def test_another_user_is_gone_over_to_under_load_and_nothing_is_lost_or_co
     await eventually(lambda: not connection._parting, what="the connections from before are closed")
 
 
+@pytest.mark.fault("sign-in-rotated")
 async def test_a_password_the_server_has_changed_is_used_after_a_reload(
     nats_server: EmbeddedServer, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -114,6 +115,7 @@ async def test_a_gateway_that_was_started_with_a_wrong_password_takes_the_right_
     await arrived(nc, "OUT", 1)
 
 
+@pytest.mark.fault("sign-in-refused")
 async def test_a_sign_in_that_is_refused_leaves_the_connection_there_is_and_says_so(
     nats_server: EmbeddedServer,
     nc: Client,
