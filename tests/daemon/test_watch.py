@@ -9,8 +9,8 @@ import signal
 import time
 from typing import Any
 
-import yaml
 import pytest
+import yaml
 from nats.aio.client import Client
 
 from tests.conftest import StartGateway
