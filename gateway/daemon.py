@@ -178,6 +178,8 @@ class Daemon:
             return
         if config.log != shown:
             logs.setup(config.log.level, config.log.format, config.log.loggers)
+        # What the reload let go of hangs together in circles, and the collector is told to run seldom.
+        gc.collect()
         log.info("reloaded", extra={"event": "config.reloaded", "config": config.digest, **done})
 
     async def _end(self) -> None:

@@ -181,8 +181,9 @@ class Replicas:
                 self._pause = EVERY
 
     async def _newer(self, *, again: bool = False) -> list[str]:
-        found = await self._register(again=again)
-        born = _born(found)
+        born: dict[str, int] = {}
+        while self.digest not in born:  # else a reload came while the record was written
+            born = _born(await self._register(again=again))
         mine = (born[self.digest], self.digest)
         # Two configs that came at the same moment have an order too: everybody must see the same one.
         newer = sorted(config for config, number in born.items() if (number, config) > mine)

@@ -131,3 +131,21 @@ async def test_without_the_right_to_a_bucket_the_gateway_works_and_says_so_once(
     await eventually(lambda: looks._pause > 0.3, what="it looked again, and later")
     assert len(events(caplog, "replicas.unknown")) == 1
     assert gateway.stats().up
+
+
+async def test_a_reload_while_the_record_is_written_writes_another(
+    run_gateway: RunGateway, route: Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is about the config that runs when it comes."""
+    gateway = await run_gateway({"routes": [route()]})
+    await eventually(lambda: seen(gateway) == (1, 1))
+    own = gateway.app.edge.replicas
+    put = own.bucket.put
+
+    async def slowly(key: str, data: bytes) -> None:
+        await put(key, data)
+        own.digest = "another"
+
+    monkeypatch.setattr(own.bucket, "put", slowly)
+    assert await own.newer() == []
+    assert own._shown == "another"
