@@ -180,6 +180,27 @@ async def test_routes_that_swap_their_durables_never_hold_one_together(
     assert {n for subject, n in found if subject == "out.two"} == {*range(HELD), 100}
 
 
+async def test_a_durable_that_goes_to_another_route_is_opened_after_the_one_that_had_it_has_drained(
+    nats_server: EmbeddedServer, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    """What hangs in the one is given back, or settled, before the other asks."""
+    Hangs.entered, Hangs.may_go = asyncio.Event(), asyncio.Event()
+    had = route("had", transforms=["hangs"], source={"durable": "d", "ack-wait": "30s"}, timeout="30s")
+    gets = route("gets", source={"durable": "d", "ack-wait": "30s"})
+    gateway = await run_gateway({"routes": [had, route("other")]}, Hangs)
+    await js.publish("in.a", b'{"n": 1}')
+    await asyncio.wait_for(Hangs.entered.wait(), 5)
+    reloading = asyncio.create_task(reload(gateway, nats_server, gets, route("new"), components=[Hangs]))
+    await gateway.up("new")
+    assert gateway.stats("had").state == "draining"
+    assert "gets" not in gateway.app._gateway.supervisors
+    Hangs.may_go.set()
+    await asyncio.wait_for(reloading, 5)
+    await gateway.up()
+    state = await consumer_state(nc, "IN", "d")
+    assert (state["num_ack_pending"], state["delivered"]["consumer_seq"]) == (0, 1)
+
+
 async def test_a_durable_of_the_same_name_on_another_stream_is_another_one(
     nats_server: EmbeddedServer, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
