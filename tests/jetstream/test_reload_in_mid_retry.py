@@ -191,6 +191,7 @@ async def test_a_durable_that_goes_to_another_route_is_opened_after_the_one_that
     await js.publish("in.a", b'{"n": 1}')
     await asyncio.wait_for(Hangs.entered.wait(), 5)
     reloading = asyncio.create_task(reload(gateway, nats_server, gets, route("new"), components=[Hangs]))
+    await eventually(lambda: "new" in gateway.app.stats.routes)
     await gateway.up("new")
     assert gateway.stats("had").state == "draining"
     assert "gets" not in gateway.app._gateway.supervisors
