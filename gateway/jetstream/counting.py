@@ -7,27 +7,21 @@ what waits and matches no more is not either. What was delivered and not settled
 from __future__ import annotations
 
 import logging
-import secrets
 from typing import Any
 
-from ..subjects import matches
+from ..subjects import covers
 from .api import ApiError, ApiUnavailable, JetStreamApi
 
 log = logging.getLogger("gateway.nats")
 
-IDLE = 5.0
-"""Seconds after which the server forgets a consumer that only counts, should we not get to delete it."""
+IDLE = 1.0
+"""Seconds after which the server forgets a consumer that only counts."""
 
 
 def filters_of(config: dict[str, Any]) -> list[str]:
     """The subjects a consumer takes; none said is all of them."""
     subjects = list(config.get("filter_subjects") or [])
     return subjects or [config.get("filter_subject") or ">"]
-
-
-def covers(wide: str, narrow: str) -> bool:
-    """Whether a wildcard takes every subject that another one takes."""
-    return matches(wide, narrow) and (wide.endswith(">") or not narrow.endswith(">"))
 
 
 def added(before: list[str], after: list[str]) -> list[str]:
@@ -113,9 +107,7 @@ class Counting:
 
     async def _number(self, subjects: list[str], first: int) -> int:
         """How many messages from a sequence on match; raises ApiError and ApiUnavailable."""
-        name = f"count-{secrets.token_hex(8)}"
         config = {
-            "name": name,
             "deliver_policy": "by_start_sequence",
             "opt_start_seq": first,
             "ack_policy": "none",
@@ -124,7 +116,7 @@ class Counting:
             "num_replicas": 1,
             "inactive_threshold": int(IDLE * 1e9),
         }
+        # Not deleted: the right to that would be one to delete every consumer of the stream.
         body = {"stream_name": self._stream, "config": config}
-        info = await self._api.request(f"CONSUMER.CREATE.{self._stream}.{name}", body, limit=1.0)
-        await self._api.request(f"CONSUMER.DELETE.{self._stream}.{name}", limit=1.0)
+        info = await self._api.request(f"CONSUMER.CREATE.{self._stream}", body, limit=1.0)
         return int(info.get("num_pending", 0))

@@ -103,6 +103,8 @@ def _of_route(config: model.Config, route: CompiledRoute) -> Iterator[Need]:
     if source.manage != "verify":
         verb = "make or change" if source.manage == "update" else "make"
         yield _publish(f"$JS.API.CONSUMER.CREATE.{consumer}", f"{name}: {verb} its durable")
+    if source.manage == "update":
+        yield _publish(f"$JS.API.CONSUMER.CREATE.{source.stream}", f"{name}: count what another filter leaves out")
     yield _publish(f"$JS.API.CONSUMER.MSG.NEXT.{consumer}", f"{name}: ask for events")
     yield from _answers("ACK", consumer, f"{name}: settle events")
     yield _publish("$JS.API.STREAM.NAMES", "find the streams that take what is published")

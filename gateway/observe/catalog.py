@@ -231,7 +231,7 @@ PROCESS_METRICS: tuple[Metric[GatewayStats], ...] = (
         lambda stats: {(stats.digest,): 1},
     ),
     Metric(
-        "replicas",
+        "replicas_seen",
         "gauge",
         (),
         "Gateways of this name seen in the last 90 s, this one included; 0 while that cannot be known.",

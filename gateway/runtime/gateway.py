@@ -138,6 +138,8 @@ class Gateway:
             del self.stats.routes[name]
         for name in [name for name, stats in self.stats.routes.items() if stats.state is RouteState.DISABLED]:
             del self.stats.routes[name]
+        for name, running in self.supervisors.items():
+            running.adopt(wanted[name].config_digest)
         for name in disabled:
             self._show_disabled(name)
         return {"stopped": gone, "replaced": changed, "started": fresh}
@@ -152,7 +154,15 @@ class Gateway:
         """Finish what is in flight, give back the rest."""
         started = asyncio.get_running_loop().time()
         until = started + seconds
-        results = await asyncio.gather(*(s.drain(until) for s in self.supervisors.values()))
+        ended = await asyncio.gather(*(s.drain(until) for s in self.supervisors.values()), return_exceptions=True)
+        results = []
+        for name, result in zip(list(self.supervisors), ended, strict=True):
+            if isinstance(result, BaseException):
+                # The other routes' events must go back all the same.
+                told = {"event": "route.drain-failed", "route": name}
+                log.error("a route failed to drain", exc_info=result, extra=told)
+            else:
+                results.append(result)
         for components in self._waiting.values():  # a reload was cut short
             await components.close()
         for task in (self._sweeper, self._poller):

@@ -65,10 +65,10 @@ class Journey:
         self._tasks: set[asyncio.Task[None]] = set()
         self._ids = MessageIds(route, "")
         self._runner = StepRunner(faults, float(route.config.timeout), workers)
-        self.auditor = Auditor(route, stats, faults, clock, instance, self._audited, workers)
+        self.auditor = Auditor(route, stats, faults, clock, instance, self.audited, workers)
         self.sender = Sender(route, publisher, stats, window, clock, self)
-        self._settler = Settler(route, source, stats, window, clock, left, verify)
-        self._settle = self._settler.settle
+        self.settler = Settler(route, source, stats, window, clock, left, verify)
+        self._settle = self.settler.settle
         self.ack_wait = float(route.config.source.ack_wait)
         """As the consumer has it, which may differ from the config."""
 
@@ -77,14 +77,14 @@ class Journey:
         self._ids = MessageIds(self.route, created)
         self.ack_wait = ack_wait
         self.auditor.start(created)
-        for entry in self._settler.unsettled():
-            self._audited(entry)
+        for entry in self.settler.unsettled():
+            self.audited(entry)
 
     def forget(self) -> None:
         """The server has given everything in flight away."""
         self.sender.forget()
         self.auditor.forget()
-        self._settler.forget()
+        self.settler.forget()
         for task in self._tasks:
             task.cancel()
 
@@ -263,7 +263,7 @@ class Journey:
         tries.first = tries.first or now
         self._stats.count_retry(fault.code)
         sequence, stream = entry.delivery.sequence, self.route.origin.stream
-        self._settler.repeats.warn(
+        self.settler.repeats.warn(
             f"{fault.step} {fault.code}",
             f"event {sequence} of {stream} is tried again: {fault.code} in {fault.step}: {one_line(fault.message)}",
             {"event": "event.retried", "route": self.route.name, "code": fault.code, "sequence": sequence},
@@ -324,7 +324,7 @@ class Journey:
         self._park(entry, code, f"its dead letter does not fit: {text}")
 
     def _park(self, entry: Entry, code: str, text: str) -> None:
-        self._faults.note(PARKED, code, self._settler.park(entry, code, text))
+        self._faults.note(PARKED, code, self.settler.park(entry, code, text))
         self.hand_back(entry, float(self.route.config.retry.max))
 
     def hand_back(self, entry: Entry, delay: float) -> None:
@@ -342,7 +342,7 @@ class Journey:
         else:
             self._settle(entry)
 
-    def _audited(self, entry: Entry) -> None:
+    def audited(self, entry: Entry) -> None:
         if self._window.holds(entry):
             try:
                 self._settle(entry)

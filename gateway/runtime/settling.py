@@ -16,6 +16,9 @@ from .window import Entry, Window
 
 log = logging.getLogger("gateway.route")
 
+ROUNDS = 3
+"""Longest pauses after which a parked event that did not come back to this process is not counted here any more."""
+
 
 class Settler:
     """Settles events of one route, whose fate is stored, with the stream they came from."""
@@ -42,8 +45,15 @@ class Settler:
         self._remembers = route.has_memory
         self.repeats = Repeats(log, clock.monotonic)
         """Of warnings that would come for every event."""
+        config = route.config
+        self._parked_for = ROUNDS * float(config.retry.max) + float(config.source.ack_wait)
         self._unsettled: list[Entry] = []
         """At their end, but it must first be seen that the stream is still the one they came from."""
+
+    @property
+    def looks(self) -> bool:
+        """Whether any wait for the source to be seen."""
+        return bool(self._unsettled)
 
     def unsettled(self) -> list[Entry]:
         """Those that waited for the source to be seen; they are settled now, or wait again."""
@@ -82,8 +92,7 @@ class Settler:
         self._window.remove(entry)
         if self._window.history:
             self._window.history.pop(delivery.sequence, None)
-            if self._window.parked:
-                self._window.parked.discard(delivery.sequence)
+            if self._window.parked and self._window.parked.pop(delivery.sequence, None) is not None:
                 stats.parked = len(self._window.parked)
         if self._remembers and entry.event is not None:
             tell_memory(self._route, entry.event, outcome)
@@ -94,12 +103,22 @@ class Settler:
         sequence = entry.delivery.sequence
         text = f"event {sequence} of {self._route.origin.stream} is parked: {why}"
         self._window.tries_of(entry)
-        if sequence not in self._window.parked:
-            self._window.parked.add(sequence)
+        known = sequence in self._window.parked
+        self._window.parked[sequence] = self._now() + self._parked_for
+        if not known:
             self._stats.parked = len(self._window.parked)
             told = {"event": "event.parked", "route": self._route.name, "code": code, "sequence": sequence}
             self.repeats.warn(f"parked {code}", text, told, logging.ERROR)
         return text
+
+    def sweep(self, now: float) -> None:
+        """A parked event that did not come back here is another replica's by now, or settled by it."""
+        parked = self._window.parked
+        if parked:
+            for sequence in [sequence for sequence, until in parked.items() if until < now]:
+                if sequence not in self._window.entries:
+                    del parked[sequence]
+            self._stats.parked = len(parked)
 
     def _tell_of_letter(self, entry: Entry, code: str) -> None:
         """One line a code now and then: what is in a dead letter's headers, so that nobody must look there first."""

@@ -9,6 +9,8 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+import msgspec
+
 from ..errors import RouteFault
 from ..lent import RouteInfo
 from ..ports import Clock, Publisher, Source
@@ -71,6 +73,11 @@ class Supervisor:
         self._publisher.attach(self.lane)
         self._task = asyncio.get_running_loop().create_task(self._run())
 
+    def adopt(self, config_digest: str) -> None:
+        """The gateway goes on with another config that says the same of this route: events are told with that one."""
+        # Everything the route is made of shares this object; making it anew would be a restart of the route.
+        msgspec.structs.force_setattr(self.route, "config_digest", config_digest)
+
     def connection_changed(self, connected: bool, gap: float) -> None:
         """The connection went or came back after `gap` seconds."""
         if connected:
@@ -103,6 +110,7 @@ class Supervisor:
         lane.begin_drain(succeeded=succeeded)
         try:
             await self._source.close()
+            await self._settle_looked_at(until)
             remaining = until - asyncio.get_running_loop().time()
             if succeeded and not self._publisher.connected:
                 remaining = 0.0  # Nothing of it can be finished: the successor is there when the connection is back.
@@ -118,6 +126,16 @@ class Supervisor:
         if self._told:
             self._life.route_stopped(self._info())
         return in_flight, returned
+
+    async def _settle_looked_at(self, until: float) -> None:
+        """Settle what only waited for a look at its source, which nobody opens again; else it would come again."""
+        remaining = until - asyncio.get_running_loop().time()
+        if not self.lane.looks or remaining <= 0:
+            return
+        try:
+            self.lane.settle_looked_at(await asyncio.wait_for(self._source.created(), remaining))
+        except RouteFault as fault:
+            log.debug("no look: %s", fault, extra={"event": "source.no-look", "route": self.route.name})
 
     async def poll_pending(self) -> None:
         """Look at the consumer's backlog; when it cannot be had, the last numbers stand."""

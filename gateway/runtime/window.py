@@ -94,8 +94,8 @@ class Window:
     def __init__(self) -> None:
         self.entries: dict[int, Entry] = {}
         self.history: dict[int, Tries] = {}
-        self.parked: set[int] = set()
-        """Events whose dead letter cannot be; they come back at the longest pause."""
+        self.parked: dict[int, float] = {}
+        """Parked events by sequence, and until when one counts that does not come back here."""
         self.stored: dict[str, PubAck] = {}
         """Copies of events that were given back or forgotten, by message id: when those come again, the target's
         duplicate window may be over.

@@ -230,6 +230,7 @@ async def test_the_log_has_a_line_for_each_fact_and_none_for_events(
     assert seen(gateway) == {
         "gateway.starting": 1,
         "nats.connected": 1,
+        "replicas.bucket-made": 1,
         "durable.created": 2,
         "route.up": 2,
         "gateway.ready": 1,

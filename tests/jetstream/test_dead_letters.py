@@ -12,6 +12,7 @@ from nats.js import JetStreamContext
 
 from gateway import Event, Filter, Reject
 from gateway.jetstream.server import EmbeddedServer
+from gateway.runtime import settling
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, in_flight, settled
 from tests.support.eventually import eventually
@@ -207,6 +208,36 @@ async def test_a_body_too_large_for_any_letter_is_parked_and_the_lane_goes_on(
     assert letters[1].data == large
     await settled(nc)
     assert stats.parked == 0
+
+
+class FilterBad(Filter, name="reject-bad"):
+    """What another version of the plugin makes of it."""
+
+    def accepts(self, event: Event) -> bool:
+        return not event.body.startswith(b"bad")
+
+
+@pytest.mark.usefixtures("streams")
+async def test_a_parked_event_that_another_replica_settles_is_parked_nowhere(
+    nats_server: EmbeddedServer,
+    nc: Client,
+    js: JetStreamContext,
+    run_gateway: RunGateway,
+    route: Route,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The gauge asks somebody to act; it must not stay up when there is nothing to do."""
+    monkeypatch.setattr(settling, "ROUNDS", 1)
+    await js.publish("in.a", b"bad".ljust(200 * KIB, b"x"))
+    await restart_with(nats_server, nc, "max_payload: 65536")
+    config = {"routes": [route(**RAW, source={"ack-wait": "1s"})]}
+    one = await run_gateway(config, RejectBad)
+    await eventually(lambda: one.stats().parked == 1)
+    two = await run_gateway(config, FilterBad)
+    await eventually(lambda: two.stats().outcomes["filtered"] == 1, what="the other one gets it, sooner or later")
+    await eventually(lambda: one.stats().parked == 0)
+    await one.up()
+    assert one.stats().reason == ""
 
 
 @pytest.mark.usefixtures("streams")

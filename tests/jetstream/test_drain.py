@@ -87,6 +87,46 @@ async def test_what_a_dead_target_holds_goes_back_too(
     await settled(nc)
 
 
+async def test_what_is_stored_and_waits_for_a_look_at_its_source_is_settled_by_the_drain(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    """It would come again to a replica, as a duplicate and with a second audit record; nor is `drain` waited out."""
+    fields = {"filters": ["gate"], "timeout": "1m", "max-in-flight": 1, "source": {"ack-wait": "30s"}}
+    gateway = await run_gateway({"drain": "20s", "routes": [route(**fields)]}, Gate)
+    await js.publish("in.a", b"1")
+    await eventually(lambda: Gate.inside == 1)
+    source = gateway.lane()._source
+    await eventually(lambda: not source.watched, what="nothing is asked, and the last word is old")
+    source.open = asyncio.Event().wait  # type: ignore[method-assign]  # the look does not come to its end
+    Gate.gate.set()
+    await arrived(nc, "OUT", 1)
+    await eventually(lambda: gateway.lane().looks)
+    began = time.monotonic()
+    await gateway.stop()
+    assert time.monotonic() - began < 5
+    state = await consumer_state(nc, "IN", "gateway-r")
+    assert (state["ack_floor"]["stream_seq"], state["num_ack_pending"]) == (1, 0)
+    assert gateway.stats().outcomes["published"] == 1
+
+
+async def test_a_route_that_fails_to_drain_keeps_none_of_the_others_from_it(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "gateway")
+    gateway = await run_gateway({"routes": [route("bad"), route("good", targets=[{"subject": "out.good"}])]})
+
+    async def fail() -> None:
+        raise RuntimeError("by the test")
+
+    gateway.lane("bad")._source.close = fail  # type: ignore[method-assign]
+    await gateway.stop()
+    told = [getattr(record, "event", "") for record in caplog.records]
+    assert told.count("route.drain-failed") == 1
+    assert told.count("gateway.drained") == 1
+    assert gateway.stats("good").state == "stopped"
+    assert not gateway.app.edge.connected
+
+
 async def test_a_stopped_gateway_leaves_its_durable_and_loses_nothing_under_load(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:

@@ -77,6 +77,28 @@ async def test_settings_of_a_plugin_that_change_replace_the_routes_that_use_it_a
         await gateway.stop()
 
 
+async def test_a_route_that_goes_on_tells_of_events_with_the_config_that_runs_now(
+    nats_server: EmbeddedServer, nc: Client, js: JetStreamContext, route: Route
+) -> None:
+    """The route is the same under both; but it is the new file that an operator finds."""
+    gateway = RunningGateway(of(nats_server, [route()], "old"), [Stamp], HOOKS)
+    try:
+        await gateway.start()
+        await gateway.up()
+        lane, before = gateway.lane(), gateway.app.config.digest
+        await js.publish("in.a", b"no JSON")
+        config, registry = loaded(of(nats_server, [route(), route("more", enabled=False)], "old"))
+        assert config.digest != before
+        await arrived(nc, "DLQ", 1)
+        await gateway.app.reload(config, registry)
+        assert gateway.lane() is lane
+        await js.publish("in.a", b"nor this")
+        letters = await arrived(nc, "DLQ", 2)
+        assert [letter.headers["Gateway-Config"] for letter in letters] == [before, config.digest]
+    finally:
+        await gateway.stop()
+
+
 async def test_another_name_is_refused_by_a_reload_and_said_to_need_a_restart(
     nats_server: EmbeddedServer, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:

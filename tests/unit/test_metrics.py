@@ -49,6 +49,8 @@ CONTRACT = {
     "config_last_reload_successful": set(),
     "config_last_reload_success_timestamp_seconds": set(),
     "config_info": {"digest"},
+    "replicas_seen": set(),
+    "replica_configs": set(),
     "plugin_info": {"plugin", "version", "status"},
     "build_info": {"version", "python"},
     "loop_lag_seconds": set(),

@@ -106,8 +106,10 @@ def test_the_status_line_of_a_good_day_is_short() -> None:
 def test_the_status_line_says_what_else_is_wrong() -> None:
     stats = stats_of(a=RouteState.STARTING)
     stats.connected = stats.last_reload_successful = False
+    stats.replicas_seen(3, 2)
     assert status_line(stats, 0.0) == (
-        "not connected to NATS; 0 of 1 routes up, 0 events/s; down: a (starting); the last reload failed"
+        "not connected to NATS; 0 of 1 routes up, 0 events/s; down: a (starting); the last reload failed; "
+        "3 replicas run 2 different configs"
     )
 
 
