@@ -105,15 +105,17 @@ async def test_replicas_join_leave_crash_and_are_restarted_one_by_one_under_load
     only = route("r", "in.a", "out.a")
     only["source"]["ack-wait"] = "1s"
     one, two = await asyncio.gather(replica(only), replica(only))
+    three = await replica(only, wait=False)
     async with load(nc) as steady:
+        three.launch()  # join
         await steady.goes_on()
-        three = await replica(only)  # join
-        await steady.goes_on()
+        await three.ready()
         two.kill9()  # crash
         await steady.goes_on()
-        await two.start()
-        for gateway in (one, two, three):  # rolling restart
-            await restarted(gateway)
+        two.launch()
+        await restarted(one)  # rolling restart
+        await two.ready()
+        await restarted(three)
         one.term()  # leave
         assert await one.wait() == 0
         await steady.goes_on()
@@ -143,6 +145,11 @@ async def test_a_roll_out_changes_the_durable_once_and_every_event_from_then_on_
     old["source"] |= {"ack-wait": "2s", "manage": "update"}
     new = {**old, "source": {**old["source"], "subjects": ["in.a", "in.b"], "max-ack-pending": 5000}}
     before = await asyncio.gather(replica(old), replica(old))
+
+    async def known() -> bool:
+        return max([await gateway.metric("replicas_seen") for gateway in before]) == 2
+
+    await eventually(known, what="theirs is the older config")
     async with load(nc) as steady:
         await steady.goes_on()
         after = await asyncio.gather(replica(new), replica(new))

@@ -44,6 +44,22 @@ async def test_values_are_read_and_written(edge: JetStreamApi, js: JetStreamCont
         assert await bucket.get("a.b") is None
 
 
+async def test_a_swap_succeeds_only_while_nobody_else_has_written(edge: JetStreamApi, js: JetStreamContext) -> None:
+    """What a lease stands on: of two that want the key, one gets it."""
+    await js.create_key_value(bucket="B")
+    bucket = await Bucket.open(edge, "B")
+    assert await bucket.entry("k") == (0, None)
+    assert await bucket.swap("k", b"mine", 0) == 1
+    assert await bucket.swap("k", b"theirs", 0) is None
+    assert await bucket.entry("k") == (1, b"mine")
+    assert await bucket.swap("k", None, 1) == 2
+    assert await bucket.entry("k") == (2, None), "deleted, and yet with a revision to begin from"
+    assert await bucket.swap("k", b"theirs", 1) is None
+    assert await bucket.swap("k", b"theirs", 2) == 3
+    await bucket.delete("k")
+    assert await bucket.get("k") is None
+
+
 @pytest.mark.parametrize("key", ["", "a b", "*", ">", ".a", "a\r\nPUB x 0\r\n\r\n", "x" * 5000])
 async def test_an_illegal_key_never_reaches_the_server(edge: JetStreamApi, js: JetStreamContext, key: str) -> None:
     await js.create_key_value(bucket="B")

@@ -179,6 +179,24 @@ async def test_an_older_config_that_starts_again_does_not_change_back_what_a_new
     await arrived(nc, "OUT", 2)
 
 
+async def test_what_somebody_changes_by_hand_stays_until_the_next_start(
+    nc: Client, run_gateway: RunGateway, route: Route
+) -> None:
+    """Opening a source again after a loss is no start: an operator would fight the gateway."""
+    config = {"routes": [route(source=UPDATE)]}
+    gateway = await run_gateway(config)
+    found_config = (await consumer_state(nc, "IN", "gateway-r"))["config"]
+    by_hand = {"stream_name": "IN", "action": "update", "config": {**found_config, "max_ack_pending": 77}}
+    assert "error" not in await api(nc, "CONSUMER.CREATE.IN.gateway-r", by_hand)
+    lane = gateway.lane()
+    lane.source_lost("test", "opened again")
+    await eventually(lambda: lane._ready)
+    assert await found(nc, "max_ack_pending") == 77
+    await gateway.stop()
+    await run_gateway(config)
+    assert await found(nc, "max_ack_pending") == 20_000
+
+
 async def test_a_replica_hears_of_another_ack_wait(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +204,7 @@ async def test_a_replica_hears_of_another_ack_wait(
     monkeypatch.setattr("gateway.runtime.gateway.POLL_PENDING", 0.1)
     one = await run_gateway({"routes": [route(source={"ack-wait": "1m"})]})
     assert one.lane()._ack_wait == 60
+    await eventually(lambda: one.app.stats.replicas == 1, what="its config is the older one")
     await run_gateway({"routes": [route(source={**UPDATE, "ack-wait": "2s"})]})
     await eventually(lambda: one.lane()._ack_wait == 2)
     await one.up()
