@@ -65,7 +65,7 @@ class Lane:
             workers or Workers(),
         )
         self._sender = self._journey.sender
-        self._settler = self._journey.settler
+        self.settler = self._journey.settler
         self.answered = self._sender.answered
         """A stream answered a publish."""
         self._bucket = None if config.rate is None else TokenBucket(float(config.rate), clock)
@@ -127,6 +127,8 @@ class Lane:
         """The consumer was looked at."""
         if not backlog.unsettled:
             self.none_parked()
+        elif not self._sender.any_open:
+            self.settler.sweep(self._now())
             if not self.window.entries:
                 # What was handed back and never came again is not in the stream any more.
                 self.window.history.clear()
@@ -175,17 +177,6 @@ class Lane:
     async def audits_told(self, seconds: float) -> None:
         """Wait until the audits know of every event that is settled."""
         await self._journey.auditor.told(min(seconds, float(self.route.config.timeout)))
-
-    @property
-    def looks(self) -> bool:
-        """Whether events, with their fate stored, wait for a look at the stream they came from."""
-        return self._settler.looks
-
-    def settle_looked_at(self, created: str) -> None:
-        """The source's stream was made at `created`: what waited for that is settled, if it is the stream we know."""
-        if created == self._created:
-            for entry in self._settler.unsettled():
-                self._journey.audited(entry)
 
     def end_drain(self) -> tuple[int, int]:
         """Give back what is still in flight; returns how many that were, and how many parked."""
@@ -283,8 +274,6 @@ class Lane:
             self._work_off()
             self._source.check(now)
             self.refill()
-        if self._ready and not self._sender.any_open:
-            self._settler.sweep(now)
         if not self.stats.parked:
             self.faults.release(PARKED, healed=False)
         self.stats.circuit_open = self._sender.any_open

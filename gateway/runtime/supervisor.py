@@ -13,7 +13,7 @@ import msgspec
 
 from ..errors import RouteFault
 from ..lent import RouteInfo
-from ..ports import Clock, Publisher, Source
+from ..ports import Clock, Publisher, Source, SourceInfo
 from ..routing.route import CompiledRoute
 from .lane import UNHEARD, Lane
 from .opening import RouteComponents
@@ -62,6 +62,8 @@ class Supervisor:
         self._wake = asyncio.Event()
         self._life = life
         self._told = False
+        self._seen: SourceInfo | None = None
+        """What was learnt when the source was opened last."""
         self._task: asyncio.Task[None] | None = None
         self._drain: asyncio.Task[tuple[int, int]] | None = None
         self.settled = asyncio.Event()
@@ -130,10 +132,11 @@ class Supervisor:
     async def _settle_looked_at(self, until: float) -> None:
         """Settle what only waited for a look at its source, which nobody opens again; else it would come again."""
         remaining = until - asyncio.get_running_loop().time()
-        if not self.lane.looks or remaining <= 0:
+        if self._seen is None or not self.lane.settler.looks or remaining <= 0:
             return
         try:
-            self.lane.settle_looked_at(await asyncio.wait_for(self._source.created(), remaining))
+            created = await asyncio.wait_for(self._source.created(), remaining)
+            self.lane.start(msgspec.structs.replace(self._seen, created=created))
         except RouteFault as fault:
             log.debug("no look: %s", fault, extra={"event": "source.no-look", "route": self.route.name})
 
@@ -192,7 +195,7 @@ class Supervisor:
         await self._components.open()
         self.lane.lost.clear()
         await self._ready()
-        info = await self._source.open()
+        info = self._seen = await self._source.open()
         if self.lane.lost.is_set():
             # The connection changed meanwhile: what was just learnt and asked for may belong to the one before.
             raise RouteFault("disconnected", "the connection changed while the route was opened")

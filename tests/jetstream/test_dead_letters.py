@@ -10,7 +10,7 @@ import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
-from gateway import Event, Filter, Reject
+from gateway import Event, Filter, Reject, Retry
 from gateway.jetstream.server import EmbeddedServer
 from gateway.runtime import settling
 from tests.jetstream.conftest import Route, RunGateway
@@ -210,11 +210,20 @@ async def test_a_body_too_large_for_any_letter_is_parked_and_the_lane_goes_on(
     assert stats.parked == 0
 
 
-class FilterBad(Filter, name="reject-bad"):
+class RejectOrHold(RejectBad, name="reject-bad"):
+    """Leave what is `later` unsettled for the time of a test."""
+
+    def accepts(self, event: Event) -> bool:
+        if event.body == b"later":
+            raise Retry(after=60)
+        return super().accepts(event)
+
+
+class FilterOrHold(RejectOrHold, name="reject-bad"):
     """What another version of the plugin makes of it."""
 
     def accepts(self, event: Event) -> bool:
-        return not event.body.startswith(b"bad")
+        return not event.body.startswith(b"bad") and super().accepts(event)
 
 
 @pytest.mark.usefixtures("streams")
@@ -228,16 +237,18 @@ async def test_a_parked_event_that_another_replica_settles_is_parked_nowhere(
 ) -> None:
     """The gauge asks somebody to act; it must not stay up when there is nothing to do."""
     monkeypatch.setattr(settling, "ROUNDS", 1)
+    monkeypatch.setattr("gateway.runtime.gateway.POLL_PENDING", 0.1)
+    await js.publish("in.a", b"later")
     await js.publish("in.a", b"bad".ljust(200 * KIB, b"x"))
     await restart_with(nats_server, nc, "max_payload: 65536")
     config = {"routes": [route(**RAW, source={"ack-wait": "1s"})]}
-    one = await run_gateway(config, RejectBad)
+    one = await run_gateway(config, RejectOrHold)
     await eventually(lambda: one.stats().parked == 1)
-    two = await run_gateway(config, FilterBad)
+    two = await run_gateway(config, FilterOrHold)
     await eventually(lambda: two.stats().outcomes["filtered"] == 1, what="the other one gets it, sooner or later")
     await eventually(lambda: one.stats().parked == 0)
-    await one.up()
-    assert one.stats().reason == ""
+    await eventually(lambda: one.stats().reason == "")
+    assert await in_flight(nc) == 1, "another one is not settled, so that the consumer alone does not tell"
 
 
 @pytest.mark.usefixtures("streams")

@@ -100,7 +100,7 @@ async def test_what_is_stored_and_waits_for_a_look_at_its_source_is_settled_by_t
     source.open = asyncio.Event().wait  # type: ignore[method-assign]  # the look does not come to its end
     Gate.gate.set()
     await arrived(nc, "OUT", 1)
-    await eventually(lambda: gateway.lane().looks)
+    await eventually(lambda: gateway.lane().settler.looks)
     began = time.monotonic()
     await gateway.stop()
     assert time.monotonic() - began < 5
