@@ -107,6 +107,7 @@ async def test_a_narrower_filter_says_what_waited_and_delivers_again_what_was_de
     assert [message.json for message in messages] == [0, 2, 4], "event 0 had been delivered before"
 
 
+@pytest.mark.fault("durable-not-updated")
 async def test_what_the_server_does_not_change_takes_the_route_down_with_a_hint(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -210,6 +211,7 @@ async def test_a_replica_hears_of_another_ack_wait(
     await one.up()
 
 
+@pytest.mark.fault("update-holder-killed")
 async def test_a_lease_whose_holder_was_killed_is_taken_over(
     nc: Client, run_gateway: RunGateway, route: Route, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,6 +256,7 @@ async def test_a_lease_that_is_held_on_is_respected_and_the_route_works_meanwhil
     await gateway.up()
 
 
+@pytest.mark.fault("replicas-unknown")
 async def test_without_a_bucket_nothing_is_changed_and_nothing_stands_still(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture
 ) -> None:
