@@ -67,6 +67,25 @@ async def test_six_hours_of_a_full_target_change_nothing_but_the_count_of_probes
     assert held.stats.code == ""
 
 
+@pytest.mark.fault("target-full")
+async def test_nothing_is_pulled_while_a_target_is_down_though_the_window_has_room() -> None:
+    """The request that stands may still bring what it asked for; when it ends, none follows until a PubAck."""
+    held = bed()
+    held.source.backlog = 0
+    held.run(5)
+    held.source.backlog = 2
+    held.run(5)
+    assert held.stats.circuit_open
+    held.source.wanted = held.source.pulls = 0
+    held.lane.pull_ended()
+    held.source.backlog = 10
+    held.run(60)
+    assert (held.source.pulls, len(held.lane.window.entries)) == (0, 2)
+    held.publisher.refuses.clear()
+    held.run(PROBE_WITHIN * 1.2 + 1)
+    assert len(held.source.settled) == 12
+
+
 @pytest.mark.fault("target-held-for-hours")
 async def test_what_is_held_is_told_as_in_progress_from_half_of_ack_wait_on() -> None:
     """Each event once in fifteen seconds, from the fifteenth on: so that no peer is given it."""
