@@ -12,6 +12,7 @@ from nats.js import JetStreamContext
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, in_flight, settled
 from tests.support.eventually import eventually
+from tests.support.running import read_config, registry_with
 from tests.support.streams import api, consumer_state, count, make_stream
 from tests.support.wire_tap import WireTap
 
@@ -206,6 +207,34 @@ async def test_an_event_forgotten_while_one_copy_was_held_is_not_sent_again_wher
     await settled(nc)
     assert await count(nc, "BRIEF") == 5
     assert gateway.lane().window.stored == {}, "nothing is kept in mind of what is settled"
+
+
+@pytest.mark.fault("held-past-window")
+async def test_a_reload_while_a_copy_is_held_longer_than_the_window_doubles_nothing(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    """What the route's former self has seen stored, its successor does not send again."""
+    await make_stream(nc, "FULL", ["full.x"], max_msgs=1, discard="new")
+    await make_stream(nc, "BRIEF", ["brief.x"], duplicate_window=SHORT)
+    await js.publish("full.x", b"old")
+    targets = [{"subject": "full.x", "name": "full"}, {"subject": "brief.x", "name": "brief"}]
+    gateway = await run_gateway({"routes": [route(targets=targets)]})
+    for number in range(5):
+        await js.publish("in.a", b"%d" % number)
+    await arrived(nc, "BRIEF", 5)
+    await eventually(lambda: len(gateway.lane()._sender.circuits["full"].held) >= 4)
+    running = gateway.app.config
+    for turn in range(3):
+        changed = {
+            "nats": {"servers": running.nats.servers},
+            "routes": [route(targets=targets, timeout=f"{turn + 1}s")],
+        }
+        await gateway.app.reload(read_config(changed, registry_with(())), registry_with(()))
+        await eventually(lambda: gateway.stats().redeliveries >= 5 and gateway.stats().circuit_open)
+    await update(nc, "FULL", max_msgs=100)
+    await arrived(nc, "FULL", 6)
+    await settled(nc)
+    assert await count(nc, "BRIEF") == 5
 
 
 @pytest.mark.fault("held-past-window")
