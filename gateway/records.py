@@ -75,6 +75,9 @@ class StoredMessage(msgspec.Struct, frozen=True, gc=False):
     sequence: int
     subject: str
     data: bytes
+    header_block: bytes = b""
+    stored_ns: int = 0
+    """When the stream stored it, ns since the epoch."""
 
 
 class TargetRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

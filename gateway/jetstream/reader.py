@@ -54,8 +54,8 @@ class StreamReader:
             try:
                 async for message in run.messages(first, last, subject):
                     first = message.sequence + 1
-                    since = time.monotonic()
                     yield message
+                    since = time.monotonic()  # whoever reads may take his time over each
                 if run.complete:
                     return
                 why = "no message came, although there are more"
@@ -169,7 +169,7 @@ class _Run:
                     expected += 1
                     open_ -= 1
                     self._large = False
-                    yield StoredMessage(self._stream, sequence, delivered, data)
+                    yield StoredMessage(self._stream, sequence, delivered, data, header_block, int(tokens[at + 3]))
         self.complete = True
 
     async def close(self) -> None:

@@ -58,7 +58,14 @@ def dead_letter(
     own = _own_headers(route, delivery, message_id, fault, attempts, now)
     original = [_original(line) for line in lines(delivery.header_block)]
     block = b"".join((VERSION, *own, *original, b"\r\n"))
-    if bare or len(block) + len(delivery.data) > max_payload or len(block) > MAX_BLOCK:
+    letter = None if route.redrive is None else route.redrive.letters[delivery.sequence]
+    # One that lost its headers before has none to lose now, and its next letter must say so as well.
+    if (
+        bare
+        or (letter is not None and letter.omitted)
+        or len(block) + len(delivery.data) > max_payload
+        or len(block) > MAX_BLOCK
+    ):
         block = b"".join((VERSION, *own)).removesuffix(END) + OMITTED + END
     copy = Copy(None, route.dead_letter, block, delivery.data, message_id)
     if copy.size > max_payload:
@@ -70,6 +77,7 @@ def _own_headers(
     route: CompiledRoute, delivery: Delivery, message_id: str, fault: Fault, attempts: int, now: float
 ) -> list[bytes]:
     origin = route.origin
+    redrive = route.redrive
     values = {
         "Nats-Msg-Id": message_id,
         "Gateway-Name": origin.gateway,
@@ -80,12 +88,13 @@ def _own_headers(
         "Gateway-Attempts": str(attempts),
         "Gateway-Exhausted": fault.exhausted,
         "Gateway-Failed-Targets": ", ".join(fault.failed_targets),
-        "Gateway-Source-Stream": origin.stream,
+        "Gateway-Source-Stream": origin.stream if redrive is None else redrive.letters[delivery.sequence].source_stream,
         "Gateway-Source-Sequence": str(delivery.sequence),
         "Gateway-Source-Subject": delivery.subject,
         "Gateway-First-Seen": _instant(delivery.stored_ns / 1e9),
         "Gateway-Last-Seen": _instant(now),
         "Gateway-Config": route.config_digest,
+        **({} if redrive is None else redrive.marks(delivery.sequence)),
     }
     return [
         header_line(name, one_line(value) if name != "Gateway-Source-Subject" else value)

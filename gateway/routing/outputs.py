@@ -102,6 +102,10 @@ def copies(
     block = delivery.header_block
     passed_on = _passed_on(block, ids, delivery.sequence) if block else []
     own = _own_lines(source, hops_of(block) + 1 if block else 1)
+    targets = route.targets
+    if route.redrive is not None:
+        own += "".join(f"{name}: {value}\r\n" for name, value in route.redrive.marks(delivery.sequence).items())
+        targets = tuple(target for target in targets if route.redrive.wants(target.name, delivery.sequence))
     made: list[Copy] = []
     for ordinal, event in enumerate(events):
         body: Encoded | Failed | None = None
@@ -113,7 +117,7 @@ def copies(
                 inherited = _passed_on(_block_from(event.headers), ids, delivery.sequence)
             except EventError as error:
                 unsafe = Failed("publish", error.code, error.message)
-        for target in route.targets:
+        for target in targets:
             if unsafe is not None:
                 body = unsafe
             elif body is None or target.codec is not codec:

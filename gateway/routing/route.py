@@ -18,6 +18,7 @@ from ..registry import BUILTIN
 from ..subjects import matches
 from ..templates import Template
 from ..values import Secret
+from .redrive import Redrive
 
 
 class Step(msgspec.Struct, frozen=True, gc=False):
@@ -102,6 +103,12 @@ class CompiledRoute(msgspec.Struct, frozen=True, gc=False):
     identity: str
     """Digest of everything the config says of the route: equal means a reload need not touch it."""
     fault: tuple[str, str] | None = None
+    redrive: Redrive | None = None
+    """Set where the route does not read its source but sends dead letters again."""
+
+    def ids(self, created: str) -> MessageIds:
+        """The message ids of its copies; `created` is the creation time of its source's stream."""
+        return MessageIds(self, created) if self.redrive is None else RedriveIds(self, self.redrive)
 
     def owner_of(self, component: Component) -> str:
         """The plugin a component of this route comes from."""
@@ -144,9 +151,11 @@ class MessageIds:
     """Likewise, for the span of an event's way through the route."""
 
     def __init__(self, route: CompiledRoute, created: str) -> None:
+        self._prepare(route, (route.origin.stream, created))
+
+    def _prepare(self, route: CompiledRoute, namespace: tuple[str, ...]) -> None:
         names = [target.name for target in route.targets] + [self.DEAD_LETTER]
-        origin = route.origin
-        constant = (origin.stream, created, origin.gateway, origin.route)
+        constant = (*namespace, route.origin.gateway, route.origin.route)
         self._prefixes = {name: _digest(*constant, name) for name in names}
         self._span_key = bytes.fromhex(_digest(*constant, self.SPAN))
 
@@ -163,6 +172,36 @@ class MessageIds:
     def span(self, sequence: int) -> str:
         """The span id of the event's way through this route: every copy names it, after a redelivery too."""
         return hashlib.blake2b(sequence.to_bytes(8, "big"), key=self._span_key, digest_size=8).hexdigest()
+
+
+class RedriveIds(MessageIds):
+    """Message ids of a route that sends dead letters again: dead-letter stream, its creation time and the letter's
+    sequence stand in place of the source's.
+
+    So the first way of an event can swallow nothing of the second, and every run that comes to one letter gives it
+    the same ids.
+    """
+
+    __slots__ = ("_letters",)
+
+    REDRIVE = "\0redrive"
+    """Keeps them apart from the ids of a route whose source is the dead-letter stream."""
+
+    def __init__(self, route: CompiledRoute, redrive: Redrive) -> None:
+        self._prepare(route, (self.REDRIVE, redrive.stream, redrive.created))
+        self._letters = redrive.letters
+
+    def copy(self, target: str, sequence: int, ordinal: int, key: str | None) -> str:
+        """The id of one copy of the event with this source sequence."""
+        return super().copy(target, self._letters[sequence].sequence, ordinal, key)
+
+    def dead_letter(self, sequence: int) -> str:
+        """The id of the letter that follows, when it fails again."""
+        return super().dead_letter(self._letters[sequence].sequence)
+
+    def span(self, sequence: int) -> str:
+        """The span id of this way through the route."""
+        return super().span(self._letters[sequence].sequence)
 
 
 def fingerprint(route: model.Route, settings: dict[str, Any]) -> str:

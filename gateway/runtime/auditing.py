@@ -55,7 +55,7 @@ class Auditor:
         self._instance = instance
         self._audited = audited
         self._created = ""
-        self._ids = MessageIds(route, "")
+        self._ids = route.ids("")
         self._required = route.config.audit_mode == "required"
         self._limit = float(route.config.timeout)
         self._queue: list[tuple[Entry | None, AuditRecord]] = []
@@ -69,7 +69,7 @@ class Auditor:
     def start(self, created: str) -> None:
         """Records carry the stream's creation time in their id, and in their span's."""
         self._created = created
-        self._ids = MessageIds(self._route, created)
+        self._ids = self._route.ids(created)
         if self._route.audits and self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._work())
 
@@ -204,8 +204,10 @@ class Auditor:
         now = self._clock.time()
         fault = entry.fault
         copies = entry.copies + ([] if entry.letter is None else [entry.letter])
+        redrive = self._route.redrive
+        letter = "" if redrive is None else redrive.record_id(delivery.sequence)
         return AuditRecord(
-            id=f"{origin.gateway}/{origin.stream}/{self._created}/{delivery.sequence}/{origin.route}",
+            id=f"{origin.gateway}/{origin.stream}/{self._created}/{delivery.sequence}/{origin.route}{letter}",
             time=datetime.fromtimestamp(now, UTC),
             gateway=origin.gateway,
             instance=self._instance,

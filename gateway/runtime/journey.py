@@ -17,7 +17,7 @@ from ..event import Event, Meta, Outcome
 from ..ports import Clock, Publisher, Source
 from ..routing.letters import OMITTED, Fault, comes_back, dead_letter
 from ..routing.outputs import copies, hops_of
-from ..routing.route import CompiledRoute, MessageIds
+from ..routing.route import CompiledRoute
 from ..routing.run import Again, Failed, Passed, Result, StepInterrupted, Stopped, Suspended, one_line, run
 from ..routing.verdict import CRASH_LOOP, GiveUp, HandOver, after_event_fault
 from .auditing import Auditor
@@ -63,7 +63,7 @@ class Journey:
         self._keeps_events = self._audits or route.has_memory
         self._faults = faults
         self._tasks: set[asyncio.Task[None]] = set()
-        self._ids = MessageIds(route, "")
+        self._ids = route.ids("")
         self._runner = StepRunner(faults, float(route.config.timeout), workers)
         self.auditor = Auditor(route, stats, faults, clock, instance, self.audited, workers)
         self.sender = Sender(route, publisher, stats, window, clock, self)
@@ -74,7 +74,7 @@ class Journey:
 
     def start(self, created: str, ack_wait: float) -> None:
         """The source is open: its stream's creation time goes into every id."""
-        self._ids = MessageIds(self.route, created)
+        self._ids = self.route.ids(created)
         self.ack_wait = ack_wait
         self.auditor.start(created)
         for entry in self.settler.unsettled():

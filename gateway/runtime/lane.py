@@ -169,6 +169,13 @@ class Lane:
         self._give_up_held()
         self._left()
 
+    def give_back(self, sequence: int) -> None:
+        """Give one event back that can have no end here; what is still on its way of it is let go."""
+        entry = self.window.entries.get(sequence)
+        if entry is not None:
+            self._sender.let_go(entry)
+            self._journey.hand_back(entry, 0.0)
+
     def _give_up_held(self) -> None:
         if self._draining and self._succeeded:
             for entry in [entry for entry in self.window.entries.values() if self._sender.holds(entry)]:
