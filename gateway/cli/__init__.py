@@ -20,6 +20,7 @@ COMMANDS = {
     "permissions": "Print the least that NATS must allow.",
     "plugins": "Show plugins and components, or begin a plugin.",
     "routes": "Show routes and how far their durables are; delete what no route has.",
+    "dlq": "Look at dead letters, send them again, or remove them.",
     "audit": "Prove audit chains whole.",
     "schema": "Print the JSON Schema of configs, for editors.",
 }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+from datetime import datetime
 from typing import Any
 
 import msgspec
 import nats.errors
 
 from ..errors import GatewayError
+from ..records import StoredMessage
 from .connection import Connection
 
 TIMEOUT = 5.0
@@ -86,6 +89,27 @@ class JetStreamApi:
     async def stream_info(self, stream: str) -> dict[str, Any]:
         """Config, state and creation time of a stream."""
         return await self.request(f"STREAM.INFO.{stream}")
+
+    async def message(self, stream: str, sequence: int, subject: str | None = None) -> StoredMessage | None:
+        """The message at `sequence`, or the first from there on under `subject`; None when there is none.
+
+        From the stream's leader, and nothing is consumed by it, whatever the stream's retention.
+        """
+        wanted = {"seq": sequence} if subject is None else {"seq": sequence, "next_by_subj": subject}
+        try:
+            found = (await self.request(f"STREAM.MSG.GET.{stream}", wanted))["message"]
+        except ApiError as error:
+            if error.err_code == MESSAGE_NOT_FOUND:
+                return None
+            raise
+        return StoredMessage(
+            stream,
+            int(found["seq"]),
+            str(found["subject"]),
+            base64.b64decode(found.get("data", "")),
+            base64.b64decode(found.get("hdrs", "")),
+            int(datetime.fromisoformat(found["time"]).timestamp() * 1_000_000) * 1000,
+        )
 
     async def has_stream(self, stream: str) -> bool | None:
         """Whether there is a stream of this name; None when nobody says."""

@@ -5,6 +5,7 @@ The other half of `letters`: what that writes, this reads, to the byte.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
@@ -22,6 +23,7 @@ COUNT = "Gateway-Redrives"
 _ORIGINAL = b"gateway-original-"
 _ORIGINAL_COUNT = f"gateway-original-{COUNT}".lower()
 _NEEDED = ("gateway-name", "gateway-route", "gateway-error-code", "gateway-source-stream", "gateway-source-subject")
+_SEQUENCE = re.compile("[0-9]{1,20}")
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -63,8 +65,9 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 def letter_of(message: StoredMessage) -> Letter | None:
     """The letter a stream holds; None for what is no letter of a gateway."""
-    own = {name: value for name, value in _own(message.header_block)}
-    if not all(own.get(name) for name in _NEEDED) or not own.get("gateway-source-sequence", "").isdigit():
+    own = dict(_own(message.header_block))
+    sequence = own.get("gateway-source-sequence", "")
+    if not all(own.get(name) for name in _NEEDED) or _SEQUENCE.fullmatch(sequence) is None:
         return None
     names = own.get("gateway-failed-targets", "")
     return Letter(
@@ -83,7 +86,7 @@ def letter_of(message: StoredMessage) -> Letter | None:
         exhausted=own.get("gateway-exhausted", ""),
         failed_targets=tuple(names.split(", ")) if names else (),
         source_stream=own["gateway-source-stream"],
-        source_sequence=int(own["gateway-source-sequence"]),
+        source_sequence=int(sequence),
         source_subject=own["gateway-source-subject"],
         first_seen=own.get("gateway-first-seen", ""),
         last_seen=own.get("gateway-last-seen", ""),

@@ -49,6 +49,7 @@ FLOORS: dict[str, int] = {
     "gateway.app": 7,
     "gateway.testing": 7,
     "gateway.daemon": 7,
+    "gateway.dlq": 7,
     "gateway.demo": 7,
     "gateway.proof": 7,
     # One command a file.

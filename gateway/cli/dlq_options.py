@@ -1,0 +1,223 @@
+"""What the commands of `gateway dlq` share: options, the way to the server, and how it ends when that is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ..components.filters.pattern import compile_pattern
+from ..config import model
+from ..config.loader import examine
+from ..dlq.selection import Bodies, Selection
+from ..dlq.store import DeadLetters, find_streams
+from ..errors import ConfigError, ConfigProblem, ConnectionGone, PatternError, Retry, ServerUnreachable
+from ..jetstream.oneshot import OneShot, connected
+from ..observe import logs
+from ..registry import Registry
+from ..routing.compile import compile_config
+from ..routing.route import CompiledRoute
+from ..values import Duration, Rate
+from .exits import CONFIG_INVALID, FINDINGS, TRY_AGAIN, UNREACHABLE
+from .options import config_option
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Answer = TypeVar("Answer")
+
+LOST = ("disconnected", "unavailable")
+"""Codes that say that nobody answers, rather than what is wrong."""
+
+
+class Asked:
+    """The options that say which letters are meant, as they were given."""
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        """Take them out of a command's parameters."""
+        self.routes: tuple[str, ...] = given.pop("route")
+        self.codes: tuple[str, ...] = given.pop("code")
+        self.sequences: tuple[int, ...] = given.pop("sequence")
+        self.since: int = given.pop("since")
+        self.pattern: Callable[[object], bool] | None = given.pop("pattern")
+        self.gateway: str | None = given.pop("gateway_name")
+        self.stream: str | None = given.pop("stream")
+
+    def selection(self, config: model.Config, routes: dict[str, CompiledRoute]) -> Selection:
+        """The letters that are meant; `routes` decode for the pattern."""
+        return Selection(
+            gateway=self.gateway or config.name,
+            routes=frozenset(self.routes),
+            codes=frozenset(self.codes),
+            sequences=frozenset(self.sequences),
+            since_ns=self.since,
+            pattern=self.pattern,
+            body_of=Bodies(routes).of,
+        )
+
+
+def duration(ctx: click.Context, parameter: click.Parameter, text: str) -> float:
+    """A length of time."""
+    try:
+        return float(Duration.parse(text))
+    except ConfigProblem as problem:
+        raise click.BadParameter(f"{problem.text}; {problem.hint}", ctx, parameter) from problem
+
+
+def rate(ctx: click.Context, parameter: click.Parameter, text: str | None) -> float:
+    """Letters a second; 0 for no limit."""
+    try:
+        return 0.0 if text is None else float(Rate.parse(text))
+    except ConfigProblem as problem:
+        raise click.BadParameter(f"{problem.text}; {problem.hint}", ctx, parameter) from problem
+
+
+def _since(ctx: click.Context, parameter: click.Parameter, text: str | None) -> int:
+    """An instant in ns: so long ago, or RFC 3339."""
+    if text is None:
+        return 0
+    try:
+        return int((time.time() - float(Duration.parse(text))) * 1e9)
+    except ConfigProblem:
+        pass  # perhaps an instant
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        wanted = "neither a duration such as 2h nor an instant such as 2026-01-31T12:00:00Z"
+        raise click.BadParameter(f"{text!r} is {wanted}", ctx, parameter)
+    return int(moment.timestamp() * 1e9)
+
+
+def _pattern(ctx: click.Context, parameter: click.Parameter, text: str | None) -> Callable[[object], bool] | None:
+    """A content filter, as JSON or in a file."""
+    if text is None:
+        return None
+    try:
+        document = json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
+        if not isinstance(document, dict):
+            raise click.BadParameter("a pattern is a JSON object", ctx, parameter)
+        return compile_pattern(document)
+    except OSError as error:
+        raise click.BadParameter(f"{text[1:]}: {error.strerror or error}", ctx, parameter) from error
+    except PatternError as error:
+        raise click.BadParameter(str(error), ctx, parameter) from error
+    except (ValueError, RecursionError) as error:
+        raise click.BadParameter(f"not JSON: {error}", ctx, parameter) from error
+
+
+_selecting = (
+    click.option("--route", multiple=True, metavar="NAME", help="Letters of this route; may be given several times."),
+    click.option("--code", multiple=True, metavar="CODE", help="Letters with this error code; likewise."),
+    click.option(
+        "--sequence", multiple=True, type=click.IntRange(min=1), metavar="SEQ", help="The letter with this sequence."
+    ),
+    click.option("--since", callback=_since, metavar="TIME", help="Letters stored since then: 2h, or RFC 3339."),
+    click.option(
+        "--pattern",
+        callback=_pattern,
+        metavar="JSON|@FILE",
+        help="Letters whose original body matches this content filter, as the filter `pattern` would.",
+    ),
+    click.option("--gateway", "gateway_name", metavar="NAME", help="Letters of this gateway, not the config's own."),
+)
+stream_option = click.option("--stream", metavar="NAME", help="The dead-letter stream, instead of looking for it.")
+timeout_option = click.option(
+    "--timeout",
+    default="5s",
+    show_default=True,
+    callback=duration,
+    metavar="TIME",
+    help="How long a server is waited for.",
+)
+
+
+def reaching(function: Function) -> Function:
+    """Give a command the options to find the stream."""
+    for option in (timeout_option, stream_option, config_option):
+        function = option(function)
+    return function
+
+
+def selecting(function: Function) -> Function:
+    """Give a command the options that say which letters are meant, and those to find the stream."""
+    function = reaching(function)
+    for option in reversed(_selecting):
+        function = option(function)
+    return function
+
+
+def settings(config: str) -> tuple[model.Config, Registry]:
+    """The config and its plugins; one with problems ends the command."""
+    loaded = examine(config)
+    if loaded.config is None:
+        refuse(loaded.problems)
+    return loaded.config, loaded.registry
+
+
+def compiled(config: model.Config, registry: Registry) -> dict[str, CompiledRoute]:
+    """The enabled routes, not opened; problems end the command."""
+    routes, problems = compile_config(config, registry)
+    if problems:
+        refuse(problems)
+    return {route.name: route for route in routes}
+
+
+def refuse(problems: Sequence[object]) -> Any:
+    """End for a config that cannot be used."""
+    for problem in problems:
+        click.echo(str(problem), err=True)
+    sys.exit(CONFIG_INVALID)
+
+
+def notice(text: str) -> None:
+    """Something that is no result."""
+    click.echo(text, err=True)
+
+
+def ended(work: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Run it to its end; what goes wrong with the server ends the command with its code."""
+    logs.setup("critical", "text")
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+
+    async def run() -> Answer:
+        return await work()
+
+    try:
+        return asyncio.run(run())
+    except ConfigError as error:
+        refuse(error.problems)
+        raise
+    except ServerUnreachable as error:
+        notice(str(error))
+        sys.exit(UNREACHABLE)
+    except ConnectionGone as error:
+        notice(str(error))
+        sys.exit(TRY_AGAIN)
+    except Retry as error:
+        notice(error.message)
+        sys.exit(UNREACHABLE if error.code in LOST else FINDINGS)
+
+
+async def looking(
+    config: model.Config,
+    stream: str | None,
+    routes: tuple[str, ...],
+    patience: float,
+    work: Callable[[list[DeadLetters], OneShot], Awaitable[Answer]],
+) -> Answer:
+    """Connect, find the streams, and do the work; raises ServerUnreachable, ConnectionGone, Retry."""
+    async with connected(config.nats, "dlq", patience) as link:
+        try:
+            return await work(await find_streams(link.api, link.reader, config, stream, routes, notice), link)
+        except Retry as error:
+            if error.code in LOST and (link.connection.generation > 1 or link.connection.wire.is_closed):
+                raise ConnectionGone(error.message) from error
+            raise

@@ -1,0 +1,86 @@
+"""`gateway dlq stats`: how many letters, of what."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from ..dlq.looking import WORST, Found, Stats, sift
+from ..dlq.store import DeadLetters
+from ..jetstream.oneshot import OneShot
+from .dlq_options import Asked, compiled, ended, looking, notice, selecting, settings
+from .dlq_words import beside, count, instant, printable, table
+from .options import json_option
+
+
+@click.command()
+@selecting
+@json_option
+def stats(config: str, timeout: float, as_json: bool, **given: Any) -> None:
+    """Count dead letters by route, code and failed target.
+
+    Exit codes: 0 also when there are none, 1 there is no dead-letter stream, 2 wrong usage, 69 no server answers within
+    --timeout, 75 the connection was closed for good, 78 the config cannot be used.
+    """
+    asked = Asked(given)
+    loaded, registry = settings(config)
+    selection = asked.selection(loaded, compiled(loaded, registry) if asked.pattern else {})
+    found, counts = Found(), Stats()
+    names: list[str] = []
+
+    async def add_all(streams: list[DeadLetters], link: OneShot) -> None:
+        names.extend(letters.name for letters in streams)
+        async for letter in sift(streams, selection, found):
+            counts.add(letter)
+
+    ended(lambda: looking(loaded, asked.stream, asked.routes, timeout, add_all))
+    if as_json:
+        click.echo(json.dumps(_document(names, counts, found), indent=2))
+        return
+    click.echo("\n".join(_lines(names, counts)))
+    for line in beside(found.no_letters, found.of_others):
+        notice(line)
+
+
+def _document(names: list[str], counts: Stats, found: Found) -> dict[str, Any]:
+    return {
+        "streams": names,
+        "letters": counts.letters,
+        "bytes": counts.bytes,
+        "routes": {route: dict(codes) for route, codes in sorted(counts.routes.items())},
+        "failed_targets": dict(counts.targets.most_common()),
+        "redriven_before": counts.redriven,
+        "omitted_headers": counts.omitted,
+        "oldest": None if counts.oldest is None else instant(counts.oldest.stored_ns),
+        "newest": None if counts.newest is None else instant(counts.newest.stored_ns),
+        "no_letters": found.no_letters,
+        "of_other_gateways": dict(found.of_others),
+    }
+
+
+def _lines(names: list[str], counts: Stats) -> list[str]:
+    where = ", ".join(names)
+    if counts.oldest is None or counts.newest is None:
+        return [f"no dead letters in {where}"]
+    span = f"from {instant(counts.oldest.stored_ns)} to {instant(counts.newest.stored_ns)}"
+    lines = [f"{count(counts.letters)} in {where}, {counts.bytes:,} bytes, {span}", ""]
+    by = [(route, code, number) for route, codes in counts.routes.items() for code, number in codes.items()]
+    by.sort(key=lambda row: (-row[2], row))
+    shown = [(f"{number:,}", printable(route), printable(code)) for route, code, number in by[:WORST]]
+    lines += table(shown, ("LETTERS", "ROUTE", "CODE"))
+    if len(by) > WORST:
+        lines.append(f"... and {len(by) - WORST:,} more; --json has all")
+    if counts.targets:
+        worst = [(f"{number:,}", printable(name)) for name, number in counts.targets.most_common(WORST)]
+        lines += ["", *table(worst, ("LETTERS", "FAILED TARGET"))]
+    lines.append("")
+    if counts.redriven:
+        lines.append(f"{count(counts.redriven)} of events that were redriven before and failed again")
+    if counts.omitted:
+        lines.append(f"{count(counts.omitted)} without the original headers")
+    route, code, _ = by[0]
+    lines.append(f"look at one:  gateway dlq list --route {printable(route)} --code {printable(code)} --limit 1")
+    lines.append(f"send again:   gateway dlq redrive --route {printable(route)} --code {printable(code)} --dry-run")
+    return lines

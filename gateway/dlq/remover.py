@@ -1,0 +1,129 @@
+"""Removes letters whose events are safe; each removal is awaited, and tried again until somebody answers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+
+from ..errors import Retry
+from ..jetstream.api import ApiDenied, ApiError, ApiUnavailable
+from .store import DeadLetters
+from .tally import Tally
+
+AT_ONCE = 32
+"""Removals that wait for their answer."""
+MOST = 1000
+"""Letters that may wait to be removed before no more are begun."""
+TRUST = 1.0
+"""Seconds after which the stream is looked at again: made anew, it would have other letters under the same numbers."""
+PAUSE = 0.25
+"""Seconds before the next try where nobody answered."""
+
+
+class Remover:
+    """The letters of one stream that may go."""
+
+    def __init__(self, letters: DeadLetters, tally: Tally, moved: Callable[[], None]) -> None:
+        """`moved` is called whenever there is room for more, or there never will be."""
+        self._letters = letters
+        self._tally = tally
+        self._moved = moved
+        self._waiting: deque[int] = deque()
+        self._at_work = 0
+        self._news = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._checked_at = time.monotonic()
+        self._checking = asyncio.Lock()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.fault: Retry | None = None
+        """Why nothing can be removed any more."""
+        self.failed = asyncio.Event()
+
+    def start(self) -> None:
+        """Begin."""
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._work()) for _ in range(AT_ONCE)]
+
+    @property
+    def full(self) -> bool:
+        """Whether enough wait."""
+        return len(self._waiting) >= MOST
+
+    @property
+    def left(self) -> int:
+        """Letters not removed yet, though they may go."""
+        return len(self._waiting) + self._at_work
+
+    def remove(self, sequence: int) -> None:
+        """Have a letter removed."""
+        self._waiting.append(sequence)
+        self._idle.clear()
+        self._news.set()
+
+    async def flushed(self, seconds: float) -> None:
+        """Wait until everything is removed, or cannot be, or for so many seconds without any progress."""
+        while self.left and self.fault is None:
+            before = self._tally.removed
+            try:
+                await asyncio.wait_for(self._idle.wait(), seconds)
+            except TimeoutError:
+                if self._tally.removed == before:
+                    return
+
+    def close(self) -> None:
+        """Stop."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def _work(self) -> None:
+        while True:
+            if not self._waiting or self.fault is not None:
+                self._news.clear()
+                await self._news.wait()
+                continue
+            sequence = self._waiting.popleft()
+            self._at_work += 1
+            try:
+                done = await self._removed(sequence)
+            except BaseException:
+                self._waiting.appendleft(sequence)
+                raise
+            finally:
+                self._at_work -= 1
+            if not done:
+                self._waiting.appendleft(sequence)
+                await asyncio.sleep(PAUSE)
+                continue
+            self._tally.removed += 1
+            self._moved()
+            if not self.left:
+                self._idle.set()
+
+    async def _removed(self, sequence: int) -> bool:
+        """Whether a letter is gone; False to try again."""
+        try:
+            async with self._checking:
+                if time.monotonic() - self._checked_at > TRUST:
+                    await self._letters.check()
+                    self._checked_at = time.monotonic()
+            await self._letters.remove(sequence)  # gone already is as good
+        except ApiDenied as error:
+            return self._fail(str(error), "no-permission")
+        except ApiUnavailable:
+            return False
+        except ApiError as error:
+            # A server that is busy with itself says 503.
+            return False if error.code == 503 else self._fail(str(error), "fixed")
+        except Retry as error:
+            return False if error.code == "unavailable" else self._fail(error.message, error.code)
+        return True
+
+    def _fail(self, text: str, code: str) -> bool:
+        self.fault = self.fault or Retry(text, code=code)
+        self.failed.set()
+        self._idle.set()
+        self._moved()
+        return False

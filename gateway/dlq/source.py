@@ -1,0 +1,241 @@
+"""Dead letters as the source of a lane: handed over as events, and removed where a consumer would acknowledge."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+
+from ..errors import Retry
+from ..event import Outcome
+from ..ports import LaneSink, SourceInfo
+from ..routing.redrive import Letter, Redrive, delivery_of
+from ..runtime.window import Entry
+from .remover import Remover
+from .tally import Tally
+
+FOREVER = 10 * 365 * 86400.0
+"""Seconds of ack-wait: nobody else is given a letter, so that every pause is spent here."""
+
+
+class Pace:
+    """Lets letters begin at a rate, whatever route they take."""
+
+    def __init__(self, rate: float) -> None:
+        """`rate` a second, 0 for no limit."""
+        self._gap = 1 / rate if rate else 0.0
+        self._next = 0.0
+
+    async def turn(self) -> None:
+        """Wait for the next turn."""
+        if self._gap:
+            now = time.monotonic()
+            self._next = max(now, self._next + self._gap)
+            if self._next > now:
+                await asyncio.sleep(self._next - now)
+
+
+class LetterSource:
+    """The letters of one route, in the order of their stream."""
+
+    def __init__(
+        self,
+        route: str,
+        redrive: Redrive,
+        letters: Callable[[], AsyncIterator[Letter]],
+        created: str,
+        pace: Pace,
+        remover: Remover,
+        tally: Tally,
+    ) -> None:
+        """`created` is the creation time of the stream the events came from; empty when it is gone."""
+        self.route = route
+        self._redrive = redrive
+        self._letters = letters
+        self._created = created
+        self._pace = pace
+        self._remover = remover
+        self._tally = tally
+        self._sink: LaneSink | None = None
+        self._events = 0
+        self._bytes = 0
+        self._any_size = self._untouched = False
+        self._feeder: asyncio.Task[None] | None = None
+        self._moved = asyncio.Event()
+        self._exhausted = False
+        self._reasons: dict[int, str] = {}
+        """Why a letter will be given back, by its event's source sequence."""
+        self.taken = 0
+        """Letters handed over."""
+        self.too_large = False
+        self.fault: Retry | None = None
+        """Why the letters cannot be read any more."""
+        self.finished = asyncio.Event()
+        """Set when every letter has its end, or none will have it."""
+        self.entry_of: Callable[[int], Entry | None] = lambda sequence: None
+        """The lane's entry of an event, by its source sequence."""
+        self.give_back: Callable[[int], None] = lambda sequence: None
+        """Has the lane give an event back."""
+
+    # ------------------------------------------------------------------ what a lane wants of a source
+
+    async def open(self) -> SourceInfo:
+        """Begin to read, once."""
+        if self._feeder is None:
+            self._feeder = asyncio.get_running_loop().create_task(self._feed())
+        return SourceInfo(created=self._created, ack_wait=FOREVER)
+
+    async def created(self) -> str:
+        """As it was at the start: nothing of this run hangs on what it is now."""
+        return self._created
+
+    def attach(self, sink: LaneSink) -> None:
+        """Deliver to this lane."""
+        self._sink = sink
+
+    def pull(self, events: int, size: int | None) -> bool:
+        """Ask for so many letters."""
+        self._events += events
+        self._bytes += size or 0
+        self._any_size = size is None
+        self._untouched = True
+        self._moved.set()
+        return True
+
+    @property
+    def wanted(self) -> int:
+        """Letters asked for and not yet handed over."""
+        return 0 if self._exhausted else self._events
+
+    @property
+    def wanted_bytes(self) -> int:
+        """Bytes asked for and not yet handed over."""
+        return self._bytes
+
+    @property
+    def heard(self) -> bool:
+        """There is nobody else to hear of."""
+        return True
+
+    @property
+    def watched(self) -> bool:
+        """Nothing is settled here but by sequence, and whose that is, the remover looks."""
+        return True
+
+    def check(self, now: float) -> None:
+        """No request can die: there is none."""
+
+    def ack(self, token: str) -> None:
+        """The event has its end. Its letter goes when streams hold all of its copies, and stays else."""
+        sequence = int(token)
+        letter = self._redrive.letters.pop(sequence)
+        entry = self.entry_of(sequence)
+        stored = entry is not None and bool(entry.copies) and all(copy.ack is not None for copy in entry.copies)
+        if stored:
+            self._tally.published += 1
+            self._remover.remove(letter.sequence)
+        else:
+            # Filtered or dropped: nobody has it but its letter.
+            self._tally.keep(str(entry.outcome if entry else Outcome.DROPPED), letter.place)
+        self._ended(letter)
+
+    def term(self, token: str, reason: str) -> None:
+        """The event failed again. Its letter goes when a stream holds the next one."""
+        sequence = int(token)
+        letter = self._redrive.letters.pop(sequence)
+        entry = self.entry_of(sequence)
+        if entry is not None and entry.letter is not None and entry.letter.ack is not None:
+            self._tally.dead_lettered += 1
+            self._remover.remove(letter.sequence)
+        else:
+            self._tally.keep(reason, letter.place)
+        self._ended(letter)
+
+    def nak(self, token: str, delay: float = 0.0) -> None:
+        """The event has no end here: its letter stays."""
+        sequence = int(token)
+        letter = self._redrive.letters.pop(sequence)
+        reason = self._reasons.pop(sequence, "")
+        if reason or delay > 0:
+            self._tally.keep(reason or "too-large", letter.place)
+        else:
+            self._tally.returned += 1
+        self._ended(letter)
+
+    def progress(self, token: str) -> None:
+        """Nobody waits to hear of it."""
+
+    async def pending(self) -> tuple[int, int]:
+        """Nothing that is not in flight."""
+        return 0, len(self._redrive.letters)
+
+    async def close(self) -> None:
+        """Hand over no more."""
+        if self._feeder is not None:
+            self._feeder.cancel()
+            await asyncio.wait({self._feeder})
+
+    # ------------------------------------------------------------------ what the run wants of it
+
+    def keep(self, letter_sequence: int, reason: str) -> None:
+        """A letter in flight can have no end; it is given back and stays."""
+        for sequence, letter in self._redrive.letters.items():
+            if letter.sequence == letter_sequence:
+                self._reasons[sequence] = reason
+                self.give_back(sequence)
+                return
+
+    def moved(self) -> None:
+        """Something changed that may let the next letter begin."""
+        self._moved.set()
+
+    # ------------------------------------------------------------------ reading
+
+    async def _feed(self) -> None:
+        try:
+            async with contextlib.aclosing(self._letters()) as letters:  # type: ignore[type-var]
+                async for letter in letters:
+                    delivery = delivery_of(letter)
+                    await self._room(delivery.sequence, delivery.size)
+                    await self._pace.turn()
+                    self._redrive.letters[delivery.sequence] = letter
+                    self._events -= 1
+                    self._bytes = max(0, self._bytes - delivery.size)
+                    self._untouched = self.too_large = False
+                    self.taken += 1
+                    if self._sink is not None:
+                        self._sink.delivered(delivery)
+        except Retry as error:
+            self.fault = error
+            self.finished.set()
+        else:
+            self._exhausted = True
+            self._look_whether_finished()
+
+    async def _room(self, sequence: int, size: int) -> None:
+        """Wait until the lane has room for the next letter, and the remover keeps up.
+
+        One event at a time has a source sequence: two letters may be of one event, or of a stream made anew.
+        """
+        while True:
+            self._moved.clear()
+            if self._events > 0 and sequence not in self._redrive.letters and not self._remover.full:
+                if self._any_size or size <= self._bytes:
+                    return
+                # Larger than what is left of the request: the lane asks anew, or waits until the letter fits alone.
+                self.too_large = self._untouched
+                self._events = self._bytes = 0
+                if self._sink is not None:
+                    self._sink.pull_ended()
+                continue
+            await self._moved.wait()
+
+    def _ended(self, letter: Letter) -> None:
+        self._tally.last = letter.place
+        self._moved.set()
+        self._look_whether_finished()
+
+    def _look_whether_finished(self) -> None:
+        if self._exhausted and not self._redrive.letters:
+            self.finished.set()
