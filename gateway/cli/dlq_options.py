@@ -158,7 +158,7 @@ def settings(config: str) -> tuple[model.Config, Registry]:
     """The config and its plugins; one with problems ends the command."""
     loaded = examine(config)
     if loaded.config is None:
-        refuse(loaded.problems)
+        raise refuse(loaded.problems)
     return loaded.config, loaded.registry
 
 
@@ -166,15 +166,15 @@ def compiled(config: model.Config, registry: Registry) -> dict[str, CompiledRout
     """The enabled routes, not opened; problems end the command."""
     routes, problems = compile_config(config, registry)
     if problems:
-        refuse(problems)
+        raise refuse(problems)
     return {route.name: route for route in routes}
 
 
-def refuse(problems: Sequence[object]) -> Any:
-    """End for a config that cannot be used."""
+def refuse(problems: Sequence[object]) -> SystemExit:
+    """The end for a config that cannot be used, its problems told."""
     for problem in problems:
         click.echo(str(problem), err=True)
-    sys.exit(CONFIG_INVALID)
+    return SystemExit(CONFIG_INVALID)
 
 
 def notice(text: str) -> None:
@@ -193,8 +193,7 @@ def ended(work: Callable[[], Awaitable[Answer]]) -> Answer:
     try:
         return asyncio.run(run())
     except ConfigError as error:
-        refuse(error.problems)
-        raise
+        raise refuse(error.problems) from error
     except ServerUnreachable as error:
         notice(str(error))
         sys.exit(UNREACHABLE)

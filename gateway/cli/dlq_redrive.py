@@ -14,9 +14,10 @@ from ..dlq.engine import Redriven
 from ..dlq.plan import Order, Way
 from ..dlq.redrive import Request, Shop
 from ..dlq.redrive import redrive as redrive_all
-from .dlq_options import Asked, ended, rate, selecting, settings
+from ..errors import Retry
+from .dlq_options import LOST, Asked, ended, notice, rate, selecting, settings
 from .dlq_report import JsonReporter, Reporter, TextReporter
-from .exits import FINDINGS
+from .exits import FINDINGS, TRY_AGAIN
 from .options import json_option
 
 
@@ -58,12 +59,12 @@ def redrive(
     every copy; where one calls a copy a duplicate, only when it is seen to be there. An event that fails again has a
     new letter before the old one goes. What a filter or transform ends stays.
 
-    A run that was ended, in whatever way, goes on when the command is given again: the message ids are the same. Letters
-    that come while it runs are not taken. Ctrl-C finishes what is in flight; a second one ends at once.
+    A run that was ended, in whatever way, goes on when the command is given again: the message ids are the same.
+    Letters that come while it runs are not taken. Ctrl-C finishes what is in flight; a second one ends at once.
 
-    Exit codes: 0 every letter that was meant is gone, 1 some are kept or failed again, or there is no dead-letter stream,
-    2 wrong usage, 69 no server answers within --timeout, 75 the connection was lost, 78 the config cannot be used,
-    130 ended by Ctrl-C (143 by SIGTERM) with letters left.
+    Exit codes: 0 every letter that was meant is gone, 1 some are kept or failed again, or there is no dead-letter
+    stream, 2 wrong usage, 69 no server answers within --timeout, 75 the connection was lost, 78 the config cannot be
+    used, 130 ended by Ctrl-C (143 by SIGTERM) with letters left.
     """
     asked = Asked(given)
     if failed_targets + to_source + bool(to_route) > 1:
@@ -94,6 +95,9 @@ def redrive(
     finally:
         reporter.close()
     reporter.ended(redriven, dry_run)
+    if redriven.fault is not None:
+        notice(str(redriven.fault))
+        sys.exit(FINDINGS if isinstance(redriven.fault, Retry) and redriven.fault.code not in LOST else TRY_AGAIN)
     if redriven.stopped:
         sys.exit(128 + stops.by)
     if redriven.skipped or (not dry_run and not redriven.good):

@@ -46,6 +46,7 @@ class Reporter(ABC):
         """Seconds between two words."""
         return _EVERY
 
+    @abstractmethod
     def close(self) -> None:
         """Nothing more is told of how far it is."""
 
@@ -93,8 +94,8 @@ class TextReporter(Reporter):
         if plan.sent_twice:
             who = "names" if plan.sent_twice == 1 else "name"
             self.notice(
-                f"{plan.stream}: {count(plan.sent_twice)} {who} the targets that failed; the others get the event again, "
-                "and with --failed-targets they do not"
+                f"{plan.stream}: {count(plan.sent_twice)} {who} the targets that failed; the others get the event"
+                " again, and with --failed-targets they do not"
             )
 
     def notice(self, text: str) -> None:
@@ -154,6 +155,9 @@ class JsonReporter(Reporter):
     def notice(self, text: str) -> None:
         """Something happens to a route."""
         _print("notice", text=text)
+
+    def close(self) -> None:
+        """Every line stands for itself."""
 
     def _progress(self, tally: Tally) -> None:
         _print("progress", **_counts(tally))

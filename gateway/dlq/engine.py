@@ -13,7 +13,7 @@ from functools import partial
 from typing import Protocol
 
 from ..clock import SystemClock
-from ..errors import ConnectionGone
+from ..errors import ConnectionGone, GatewayError
 from ..jetstream.api import ApiError, ApiUnavailable
 from ..jetstream.edge import JetStreamEdge
 from ..registry.lifecycle import LifeCycle
@@ -248,6 +248,8 @@ class Redriven:
         self.tally = tally
         self.stopped = False
         """Whether it was cancelled."""
+        self.fault: GatewayError | None = None
+        """ConnectionGone or Retry: why it ended early."""
 
     @property
     def skipped(self) -> int:

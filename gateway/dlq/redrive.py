@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import Protocol
 
 from ..config import model
-from ..errors import ConfigError, ServerUnreachable
+from ..errors import ConfigError, ConnectionGone, Retry, ServerUnreachable
 from ..instance import Slot
 from ..jetstream.context import JetStreamContext
 from ..jetstream.edge import JetStreamEdge
@@ -116,7 +116,7 @@ class Request:
 
 
 async def redrive(shop: Shop, request: Request, reporter: Reporter, stop: asyncio.Event) -> Redriven:
-    """Send dead letters again. Raises ServerUnreachable, ConnectionGone and Retry; what was told stands then."""
+    """Send dead letters again. Raises ServerUnreachable and Retry where nothing could be begun."""
     await shop.connect(request.patience)
     try:
         return await _redrive(shop, request, reporter, stop)
@@ -155,6 +155,8 @@ async def _redrive(shop: Shop, request: Request, reporter: Reporter, stop: async
                 shop.compile()
                 run = Run(shop, letters, plan, selection, judge, order, pace, tally, reporter, request.patience)
                 await run.go(stop)
+    except (ConnectionGone, Retry) as error:
+        redriven.fault = error
     finally:
         shop.life.stopping(shop.info)
     redriven.stopped = stop.is_set() and tally.done < tally.letters

@@ -1,0 +1,247 @@
+"""`gateway dlq` as users run it: what it prints, how it ends, and what kill -9 leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from nats.aio.client import Client
+
+from gateway.jetstream.server import EmbeddedServer, free_port
+from tests.support.eventually import eventually
+from tests.support.letters import body_of, write_letters
+from tests.support.process import ROOT
+from tests.support.small_routes import route
+from tests.support.streams import api, count, make_stream, read_stream
+
+
+class Ended:
+    """What one run of the command said."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def lines(self) -> list[Any]:
+        """JSON Lines."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+class Dlq:
+    """`gateway dlq` with a config."""
+
+    def __init__(self, config: Path) -> None:
+        self.config = config
+
+    async def launch(self, *args: str) -> asyncio.subprocess.Process:
+        """Start it."""
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway", "dlq", args[0], "-c", str(self.config), *args[1:]),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=ROOT,
+        )
+
+    async def run(self, *args: str) -> Ended:
+        """Run it to its end."""
+        return await self.end(await self.launch(*args))
+
+    async def end(self, process: asyncio.subprocess.Process) -> Ended:
+        """Wait for its end."""
+        out, err = await asyncio.wait_for(process.communicate(), 120)
+        assert process.returncode is not None
+        return Ended(process.returncode, out.decode(), err.decode())
+
+
+def write_config(file: Path, url: str, **fields: Any) -> None:
+    routes = [route("r", "in.>", "out.it", **fields)]
+    file.write_text(yaml.safe_dump({"nats": {"servers": [url]}, "http": "off", "routes": routes}))
+
+
+@pytest.fixture
+async def dlq(nats_server: EmbeddedServer, nc: Client, tmp_path: Path) -> AsyncIterator[Dlq]:
+    for name in ("IN", "OUT", "DLQ"):
+        await make_stream(nc, name, [f"{name.lower()}.>"])
+    file = tmp_path / "gateway.yaml"
+    write_config(file, nats_server.url)
+    yield Dlq(file)
+
+
+async def test_letters_are_listed_counted_and_shown(dlq: Dlq, nc: Client) -> None:
+    """Nothing of an event but by `show`; each option narrows what the others leave."""
+    await write_letters(nc, 3)
+    await write_letters(nc, 2, first=4, gateway_error_code="other", gateway_failed_targets="out, far")
+    await nc.jetstream().publish("dlq.r", b"no letter")
+    await nc.jetstream().publish("dlq.gone", b"\xff\x00", headers={})
+    await write_letters(nc, 1, first=8, gateway_route="gone", gateway_name="west")
+    pattern = '{"n": [{"numeric": [">", 1]}]}'
+    table, narrow, counts, shown, raw, west, none = await asyncio.gather(
+        dlq.run("list", "--limit", "2"),
+        dlq.run("list", "--json", "--pattern", pattern, "--code", "bad", "--route", "r", "--since", "1h"),
+        dlq.run("stats", "--json"),
+        dlq.run("show", "4"),
+        dlq.run("show", "4", "--raw"),
+        dlq.run("list", "--json", "--gateway", "west", "--sequence", "8"),
+        dlq.run("show", "6"),
+    )
+    assert table.code == 0, table.err
+    head, *rows = table.out.splitlines()
+    assert head.split() == ["LETTER", "STORED", "ROUTE", "CODE", "STEP", "SOURCE", "MESSAGE"]
+    assert [row.split()[0] for row in rows] == ["4", "5"]
+    assert "the newest 2 of 5 letters" in table.err
+    assert "fill" not in table.out
+    assert [line["sequence"] for line in narrow.lines] == [2, 3]
+    assert counts.document["routes"] == {"r": {"bad": 3, "other": 2}}
+    assert counts.document["failed_targets"] == {"r/far": 2, "r/out": 2}
+    assert (counts.document["no_letters"], counts.document["of_other_gateways"]) == (2, {"west": 1})
+    assert (shown.code, raw.code) == (0, 0)
+    assert "other in filter-0-x after 1 try" in shown.out
+    assert '"n": 4' in shown.out
+    assert raw.out.encode() == body_of(4)
+    assert [line["source"]["sequence"] for line in west.lines] == [8]
+    assert (none.code, none.err) == (1, "there is no dead letter 6\n")
+    assert await count(nc, "DLQ") == 8, "looking takes nothing away"
+
+
+async def test_purge_removes_what_is_meant_and_nothing_unasked(dlq: Dlq, nc: Client) -> None:
+    await write_letters(nc, 4)
+    await write_letters(nc, 2, first=5, gateway_error_code="other")
+    await nc.jetstream().publish("dlq.r", b'{"n": 7}')
+    refused = await asyncio.gather(
+        dlq.run("purge"), dlq.run("purge", "--all"), dlq.run("purge", "--all", "--code", "x")
+    )
+    assert [one.code for one in refused] == [2, 2, 2]
+    dry = await dlq.run("purge", "--code", "bad", "--dry-run")
+    assert (dry.code, dry.out) == (0, "4 letters would be removed\n")
+    assert await count(nc, "DLQ") == 7
+    done = await dlq.run("purge", "--code", "bad", "--limit", "3", "--yes", "--json")
+    assert done.document == {"dry_run": False, "letters": 3, "removed": 3}
+    assert [message.json["n"] for message in await read_stream(nc, "DLQ")] == [4, 5, 6, 7]
+    await dlq.run("purge", "--all", "--yes")
+    assert [message.json["n"] for message in await read_stream(nc, "DLQ")] == [7], "it is no letter"
+
+
+async def test_redrive_says_what_it_will_do_and_what_it_did(dlq: Dlq, nc: Client) -> None:
+    await write_letters(nc, 3)
+    await write_letters(nc, 1, first=4, gateway_route="gone")
+    dry = await dlq.run("redrive", "--dry-run")
+    assert (dry.code, dry.out) == (1, "3 letters would be redriven, 1 kept\n")
+    assert await count(nc, "OUT") == 0
+    done = await dlq.run("redrive")
+    assert (done.code, done.out) == (1, "3 of 3 letters done: 3 published\n")
+    assert "DLQ: 1 letter kept: its route is not in the config" in done.err
+    assert "DLQ/4" in done.err
+    nothing = await dlq.run("redrive", "--route", "r", "--json")
+    assert nothing.code == 0
+    planned, ended = nothing.lines
+    assert (planned["letters"], ended["ok"], ended["done"]) == (0, True, 0)
+
+
+async def test_the_ways_to_fail_have_their_codes(dlq: Dlq, nc: Client, tmp_path: Path) -> None:
+    away, broken = Dlq(tmp_path / "away.yaml"), Dlq(tmp_path / "broken.yaml")
+    write_config(away.config, f"nats://127.0.0.1:{free_port()}")
+    broken.config.write_text("routes: [{}]")
+    runs = await asyncio.gather(
+        away.run("list", "--timeout", "300ms"),
+        away.run("redrive", "--timeout", "300ms"),
+        broken.run("stats"),
+        broken.run("redrive"),
+        dlq.run("list", "--pattern", "{"),
+        dlq.run("list", "--since", "yesterday"),
+        dlq.run("redrive", "--to-source", "--failed-targets"),
+        dlq.run("redrive", "--rate", "fast"),
+        dlq.run("list", "--stream", "NONE"),
+    )
+    assert [run.code for run in runs] == [69, 69, 78, 78, 2, 2, 2, 2, 1], [run.err for run in runs]
+    assert "Traceback" not in "".join(run.err for run in runs)
+
+
+async def test_kill_9_at_any_moment_loses_and_doubles_nothing(dlq: Dlq, nc: Client) -> None:
+    """Run again until it is done: every event is in the target once, and no letter is left."""
+    letters, chance = 3000, random.Random(7)
+    await write_letters(nc, letters)
+    for _ in range(3):
+        before = await count(nc, "OUT")
+        process = await dlq.launch("redrive")
+        wanted = before + chance.randint(20, 500)
+        await eventually(lambda wanted=wanted: _holds(nc, "OUT", wanted), 60, interval=0.001)
+        process.kill()
+        await process.wait()
+        stored = {message.json["n"] for message in await read_stream(nc, "OUT")}
+        left = {message.json["n"] for message in await read_stream(nc, "DLQ")}
+        assert stored | left == set(range(1, letters + 1)), "a letter was removed before its event was stored"
+    assert await count(nc, "DLQ") > 0, "the last kill came too late to prove anything"
+    done = await dlq.run("redrive", "--json")
+    assert done.code == 0, done.out + done.err
+    assert sorted(message.json["n"] for message in await read_stream(nc, "OUT")) == list(range(1, letters + 1))
+    assert await count(nc, "DLQ") == 0
+
+
+async def _holds(nc: Client, stream: str, messages: int) -> bool:
+    return await count(nc, stream) >= messages
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_ends_it_in_order_and_it_says_how_to_go_on(dlq: Dlq, nc: Client, number: signal.Signals) -> None:
+    await write_letters(nc, 500)
+    process = await dlq.launch("redrive", "--rate", "100/s")
+    await eventually(lambda: _holds(nc, "OUT", 5), 60)
+    process.send_signal(number)
+    ended = await dlq.end(process)
+    assert ended.code == 128 + number
+    left = await count(nc, "DLQ")
+    assert 500 - left == await count(nc, "OUT"), "nothing was left half done"
+    assert f"stopped after DLQ/{500 - left}, {left} letters left: give the same command again to go on" in ended.out
+
+
+async def test_memory_does_not_grow_with_the_letters(dlq: Dlq, nc: Client, nats_server: EmbeddedServer) -> None:
+    """DLQ_LETTERS=100000 is the long form. What is measured is the most the process ever had."""
+    letters, size = int(os.environ.get("DLQ_LETTERS", "5000")), 8192
+    write_config(dlq.config, nats_server.url, **{"max-in-flight": 100, "max-in-flight-bytes": "1MiB"})
+    await write_letters(nc, 100, size=size)
+    little = await _peak(dlq)
+    await write_letters(nc, letters, size=size, first=1001)
+    much = await _peak(dlq)
+    assert await count(nc, "OUT") == letters + 100
+    grown = much - little
+    print(f"{letters} letters of {size} bytes: {little >> 20} MiB, then {much >> 20} MiB")
+    assert grown < 16 << 20 < letters * size / 2, f"{grown >> 20} MiB for {letters * size >> 20} MiB of letters"
+
+
+async def _peak(dlq: Dlq) -> int:
+    """Redrive; the largest resident size of the process, in bytes."""
+    command = [sys.executable, "-m", "gateway", "dlq", "redrive", "-c", str(dlq.config)]
+
+    def run() -> int:
+        pid = os.posix_spawn(command[0], command, {**os.environ, "PYTHONPATH": str(ROOT)})
+        _, status, used = os.wait4(pid, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+        return used.ru_maxrss * 1024
+
+    return await asyncio.to_thread(run)
+
+
+async def test_letters_come_and_go_while_a_gateway_runs(dlq: Dlq, nc: Client, nats_server: EmbeddedServer) -> None:
+    """Only what was there at the start is taken; the rest waits for the next time."""
+    await write_letters(nc, 50)
+    process = await dlq.launch("redrive", "--rate", "50/s", "--json")
+    await eventually(lambda: _holds(nc, "OUT", 2), 60)
+    await write_letters(nc, 50, first=51)
+    ended = await dlq.end(process)
+    assert ended.code == 0, ended.err
+    assert ended.lines[-1]["done"] == 50
+    assert [message.json["n"] for message in await read_stream(nc, "DLQ")] == list(range(51, 101))
+    assert (await api(nc, "CONSUMER.NAMES.DLQ")).get("consumers") in (None, []), "the reader cleans up"
