@@ -19,7 +19,7 @@ from .options import json_option
     "--limit", default=50, show_default=True, type=click.IntRange(min=0), metavar="N", help="The newest N; 0 for all."
 )
 @json_option
-def list_(config: str, timeout: float, limit: int, as_json: bool, **given: Any) -> None:
+def list_(config: str, patience: float, limit: int, as_json: bool, **given: Any) -> None:
     """List dead letters, the newest last.
 
     Prints nothing of the events themselves; `gateway dlq show` does. With --json, one JSON object a line.
@@ -36,7 +36,7 @@ def list_(config: str, timeout: float, limit: int, as_json: bool, **given: Any) 
             loaded,
             asked.stream,
             asked.routes,
-            timeout,
+            patience,
             lambda streams, link: newest(streams, selection, limit, found),
         )
     )

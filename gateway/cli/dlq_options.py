@@ -26,6 +26,7 @@ from ..registry import Registry
 from ..routing.compile import compile_config
 from ..routing.route import CompiledRoute
 from ..values import Duration, Rate
+from .asking import timeout_option
 from .exits import CONFIG_INVALID, FINDINGS, TRY_AGAIN, UNREACHABLE
 from .options import config_option
 
@@ -60,14 +61,6 @@ class Asked:
             pattern=self.pattern,
             body_of=Bodies(routes).of,
         )
-
-
-def duration(ctx: click.Context, parameter: click.Parameter, text: str) -> float:
-    """A length of time."""
-    try:
-        return float(Duration.parse(text))
-    except ConfigProblem as problem:
-        raise click.BadParameter(f"{problem.text}; {problem.hint}", ctx, parameter) from problem
 
 
 def rate(ctx: click.Context, parameter: click.Parameter, text: str | None) -> float:
@@ -129,14 +122,6 @@ _selecting = (
     click.option("--gateway", "gateway_name", metavar="NAME", help="Letters of this gateway, not the config's own."),
 )
 stream_option = click.option("--stream", metavar="NAME", help="The dead-letter stream, instead of looking for it.")
-timeout_option = click.option(
-    "--timeout",
-    default="5s",
-    show_default=True,
-    callback=duration,
-    metavar="TIME",
-    help="How long a server is waited for.",
-)
 
 
 def reaching(function: Function) -> Function:

@@ -24,7 +24,7 @@ from .options import json_option
 @click.option("--yes", is_flag=True, help="Do it: without, and without --dry-run, nothing is done.")
 @json_option
 def purge(
-    config: str, timeout: float, everything: bool, limit: int, dry_run: bool, yes: bool, as_json: bool, **given: Any
+    config: str, patience: float, everything: bool, limit: int, dry_run: bool, yes: bool, as_json: bool, **given: Any
 ) -> None:
     """Remove dead letters for good. Their events are lost.
 
@@ -46,9 +46,9 @@ def purge(
         def told(removed: int) -> None:
             notice(f"{count(removed)} removed so far")
 
-        return await remove_all(streams, selection, limit, found, timeout, told, dry_run=dry_run)
+        return await remove_all(streams, selection, limit, found, patience, told, dry_run=dry_run)
 
-    removed = ended(lambda: looking(loaded, asked.stream, asked.routes, timeout, work))
+    removed = ended(lambda: looking(loaded, asked.stream, asked.routes, patience, work))
     if as_json:
         click.echo(json.dumps({"dry_run": dry_run, "letters": found.meant, "removed": removed}))
     else:

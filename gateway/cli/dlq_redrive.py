@@ -41,7 +41,7 @@ from .options import json_option
 @json_option
 def redrive(
     config: str,
-    timeout: float,
+    patience: float,
     failed_targets: bool,
     to_source: bool,
     to_route: str,
@@ -81,7 +81,7 @@ def redrive(
         lambda routes: asked.selection(loaded, routes),
         stream=asked.stream,
         dry_run=dry_run,
-        patience=timeout,
+        patience=patience,
     )
     reporter: Reporter = JsonReporter() if as_json else TextReporter(sys.stderr.isatty())
     stops = Stops()

@@ -26,7 +26,7 @@ _EXCERPT = 1024
 @click.option("--raw", is_flag=True, help="Write the event's bytes to stdout, and nothing else.")
 @json_option
 @click.argument("sequence", type=click.IntRange(min=1), metavar="SEQ")
-def show(config: str, stream: str | None, timeout: float, raw: bool, as_json: bool, sequence: int) -> None:
+def show(config: str, stream: str | None, patience: float, raw: bool, as_json: bool, sequence: int) -> None:
     """Show one dead letter: what failed, where, and the event with its headers.
 
     SEQ is its sequence in the dead-letter stream, as `gateway dlq list` prints it. This is the one command that prints
@@ -42,7 +42,7 @@ def show(config: str, stream: str | None, timeout: float, raw: bool, as_json: bo
         found = [letter_of(message) for message in messages if message is not None]
         return [letter for letter in found if letter is not None]
 
-    letters = ended(lambda: looking(loaded, stream, (), timeout, read))
+    letters = ended(lambda: looking(loaded, stream, (), patience, read))
     if len(letters) > 1:
         notice(f"several streams have a letter {sequence}: --stream {' or '.join(one.stream for one in letters)}")
         sys.exit(FINDINGS)

@@ -18,7 +18,7 @@ from .options import json_option
 @click.command()
 @selecting
 @json_option
-def stats(config: str, timeout: float, as_json: bool, **given: Any) -> None:
+def stats(config: str, patience: float, as_json: bool, **given: Any) -> None:
     """Count dead letters by route, code and failed target.
 
     Exit codes: 0 also when there are none, 1 there is no dead-letter stream, 2 wrong usage, 69 no server answers within
@@ -35,7 +35,7 @@ def stats(config: str, timeout: float, as_json: bool, **given: Any) -> None:
         async for letter in sift(streams, selection, found):
             counts.add(letter)
 
-    ended(lambda: looking(loaded, asked.stream, asked.routes, timeout, add_all))
+    ended(lambda: looking(loaded, asked.stream, asked.routes, patience, add_all))
     if as_json:
         click.echo(json.dumps(_document(names, counts, found), indent=2))
         return

@@ -49,15 +49,15 @@ class Shop:
         """Nothing is connected yet."""
         self.config = config
         self.registry = registry
-        self.edge = JetStreamEdge(config)
-        self.reader = StreamReader(self.edge.api, config.nats.inbox_prefix)
         self.stats = GatewayStats(config.name, config.digest)
+        self._slot = Slot(config.name, os.environ.get("STATE_DIRECTORY", ""))
+        self.instance = self._slot.instance
+        self.edge = JetStreamEdge(config, self.instance, self.stats)
+        self.reader = StreamReader(self.edge.api, config.nats.inbox_prefix)
         self.drain = float(config.drain)
         self.life = LifeCycle(registry.manager)
         self.shared = SharedComponents()
         self.routes: dict[str, CompiledRoute] = {}
-        self._slot = Slot(config.name, os.environ.get("STATE_DIRECTORY", ""))
-        self.instance = self._slot.instance
         self._metrics = PluginMetrics(Metrics(self.stats).registry)
         self.compile()
 
@@ -84,7 +84,7 @@ class Shop:
 
     async def close(self) -> None:
         """Let go of the server and the name."""
-        await self.edge.connection.close()
+        await self.edge.close()
         self._slot.give_back()
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 
 from ..errors import Retry
 from ..event import Outcome
-from ..ports import LaneSink, SourceInfo
+from ..ports import Backlog, LaneSink, SourceInfo
 from ..routing.redrive import Letter, Redrive, delivery_of
 from ..runtime.window import Entry
 from .remover import Remover
@@ -75,7 +75,7 @@ class LetterSource:
         """Set when every letter has its end, or none will have it."""
         self.entry_of: Callable[[int], Entry | None] = lambda sequence: None
         """The lane's entry of an event, by its source sequence."""
-        self.give_back: Callable[[int], None] = lambda sequence: None
+        self.give_back: Callable[[Entry, float], None] = lambda entry, delay: None
         """Has the lane give an event back."""
 
     # ------------------------------------------------------------------ what a lane wants of a source
@@ -166,9 +166,9 @@ class LetterSource:
     def progress(self, token: str) -> None:
         """Nobody waits to hear of it."""
 
-    async def pending(self) -> tuple[int, int]:
+    async def pending(self) -> Backlog:
         """Nothing that is not in flight."""
-        return 0, len(self._redrive.letters)
+        return Backlog(pending=0, unsettled=len(self._redrive.letters))
 
     async def close(self) -> None:
         """Hand over no more."""
@@ -182,8 +182,10 @@ class LetterSource:
         """A letter in flight can have no end; it is given back and stays."""
         for sequence, letter in self._redrive.letters.items():
             if letter.sequence == letter_sequence:
-                self._reasons[sequence] = reason
-                self.give_back(sequence)
+                entry = self.entry_of(sequence)
+                if entry is not None:
+                    self._reasons[sequence] = reason
+                    self.give_back(entry, 0.0)
                 return
 
     def moved(self) -> None:

@@ -68,6 +68,8 @@ class Lane:
         self.settler = self._journey.settler
         self.answered = self._sender.answered
         """A stream answered a publish."""
+        self.give_back = self._journey.hand_back
+        """An event can have no end here: it goes back to its source."""
         self._bucket = None if config.rate is None else TokenBucket(float(config.rate), clock)
         self._waiting: deque[Entry] = deque()
         self._created = ""
@@ -168,13 +170,6 @@ class Lane:
         self._waiting.clear()
         self._give_up_held()
         self._left()
-
-    def give_back(self, sequence: int) -> None:
-        """Give one event back that can have no end here; what is still on its way of it is let go."""
-        entry = self.window.entries.get(sequence)
-        if entry is not None:
-            self._sender.let_go(entry)
-            self._journey.hand_back(entry, 0.0)
 
     def _give_up_held(self) -> None:
         if self._draining and self._succeeded:
