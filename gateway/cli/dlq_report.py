@@ -129,6 +129,11 @@ class TextReporter(Reporter):
             click.echo(f"{count(number)} kept: {why} ({_such(number, tally.examples[reason])})")
         if tally.dead_lettered:
             click.echo(f"{count(tally.dead_lettered, 'event')} failed again: see gateway dlq list")
+        if tally.returned:
+            click.echo(
+                f"{count(tally.returned)} given back: some of their copies may be stored; go on within the duplicate"
+                " window of their targets, and none is doubled"
+            )
         if tally.done < tally.letters:
             left = tally.letters - tally.done
             after = f" after {tally.last}" if tally.last else ""

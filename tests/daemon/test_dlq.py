@@ -155,17 +155,20 @@ async def test_kill_9_at_any_moment_loses_and_doubles_nothing(dlq: Dlq, nc: Clie
     """Run again until it is done: every event is in the target once, and no letter is left."""
     letters, chance = 2000, random.Random(7)
     await write_letters(nc, letters)
+    cut_short = 0
     for _ in range(3):
         before = await count(nc, "OUT")
         process = await dlq.launch("redrive")
-        wanted = before + chance.randint(20, 400)
+        wanted = min(before + chance.randint(20, 400), letters)
         await eventually(lambda wanted=wanted: _holds(nc, "OUT", wanted), 60, interval=0.001)
-        process.kill()
+        if process.returncode is None:
+            process.kill()
         await process.wait()
         stored = {message.json["n"] for message in await read_stream(nc, "OUT")}
         left = {message.json["n"] for message in await read_stream(nc, "DLQ")}
         assert stored | left == set(range(1, letters + 1)), "a letter was removed before its event was stored"
-    assert await count(nc, "DLQ") > 0, "the last kill came too late to prove anything"
+        cut_short += bool(left)
+    assert cut_short, "every kill came too late to prove anything"
     (done,) = await dlq.run(("redrive", "--json"))
     assert done.code == 0, done.out + done.err
     assert sorted(message.json["n"] for message in await read_stream(nc, "OUT")) == list(range(1, letters + 1))
@@ -191,7 +194,8 @@ async def test_a_signal_ends_it_in_order_and_it_says_how_to_go_on(dlq: Dlq, nc: 
 
 async def test_memory_does_not_grow_with_the_letters(dlq: Dlq, nc: Client, nats_server: EmbeddedServer) -> None:
     """DLQ_LETTERS=100000 is the long form. What is measured is the most the process ever had."""
-    letters, size = int(os.environ.get("DLQ_LETTERS", "5000")), 8192
+    letters = int(os.environ.get("DLQ_LETTERS", "5000"))
+    size = 8192 if letters <= 5000 else 1024
     write_config(dlq.config, nats_server.url, **{"max-in-flight": 100, "max-in-flight-bytes": "1MiB"})
     await write_letters(nc, 100, size=size)
     little = await _peak(dlq)

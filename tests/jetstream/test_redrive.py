@@ -423,6 +423,21 @@ async def test_a_route_that_cannot_start_is_given_up_and_the_others_are_done(
 
 
 @pytest.mark.usefixtures("streams")
+async def test_a_dead_letter_stream_made_anew_ends_the_run(
+    nats_server: EmbeddedServer, nc: Client, route: Route
+) -> None:
+    """The numbers of its letters are other letters' by then, which nobody has sent."""
+    await write_letters(nc, 400)
+    heard: list[Heard] = []
+    work = asyncio.create_task(send_again(nats_server.url, {"routes": [route()]}, rate=100.0, heard=heard))
+    await eventually(lambda: heard and heard[0].done and heard[0].done[-1] > 5, 20)
+    await api(nc, "STREAM.DELETE.DLQ")
+    await make_stream(nc, "DLQ", ["dlq.>"])
+    with pytest.raises(Retry, match="made anew"):
+        await asyncio.wait_for(work, 30)
+
+
+@pytest.mark.usefixtures("streams")
 async def test_a_restart_of_the_server_in_between_loses_and_doubles_nothing(
     nats_server: EmbeddedServer, nc: Client, route: Route
 ) -> None:
