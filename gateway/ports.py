@@ -5,8 +5,9 @@ The JetStream edge implements these; the runtime knows nothing else of NATS.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -65,6 +66,17 @@ class Backlog(msgspec.Struct, frozen=True):
     unsettled: int
     """Delivered but not settled, here or at a replica."""
     remarks: tuple[Remark, ...] = ()
+
+
+class Account(msgspec.Struct, frozen=True):
+    """What a consumer has given out, as the server counts it."""
+
+    floor: int
+    """Everything up to this stream sequence is settled."""
+    delivered: int
+    """The highest stream sequence given out."""
+    ack_pending: int
+    """Messages given out, to anybody, and not settled."""
 
 
 class LaneSink(Protocol):
@@ -149,6 +161,33 @@ class Source(Protocol):
 
     async def close(self) -> None:
         """Stop delivering. The durable stays."""
+        ...
+
+
+@runtime_checkable
+class OrderedSource(Source, Protocol):
+    """A durable whose messages come to one replica at a time."""
+
+    def follow(self, pinned: Callable[[bool], None]) -> None:
+        """Tell from now on when they come to us (True), or to another replica again."""
+        ...
+
+    @property
+    def pinned(self) -> bool:
+        """Whether they come to us."""
+        ...
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether they came to another replica when the backlog was last looked at."""
+        ...
+
+    async def account(self) -> Account:
+        """What the consumer has given out; raises RouteFault."""
+        ...
+
+    async def set_back(self) -> bool:
+        """Have all above the floor given out again, in order; False when the server cannot. Raises RouteFault."""
         ...
 
 

@@ -66,8 +66,6 @@ class Code(StrEnum):
     """A route publishes into what it reads."""
     SERVER = "server"
     """What the servers hold does not fit the config; only `check --live` asks them."""
-    UNSUPPORTED = "unsupported"
-    """A setting of the contract that this version cannot honour yet."""
 
 
 class Severity(StrEnum):

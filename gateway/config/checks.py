@@ -34,7 +34,7 @@ def check_routes(routes: Sequence[tuple[int, MappingNode]], gateway: str) -> Fou
         yield from _start(route, path)
         yield from _double_targets(route, path)
         yield from _double_headers(route, path)
-        yield from _unsupported(route, path)
+        yield from _order_by(route, path)
 
 
 def check_streams(streams: Node | None) -> Found:
@@ -221,13 +221,24 @@ def _double_headers(route: MappingNode, path: ConfigPath) -> Found:
                 yield problem_at(key, inner, Code.DUPLICATE_KEY, text, "the case of a header's name does not count")
 
 
-def _unsupported(route: MappingNode, path: ConfigPath) -> Found:
-    node = route.get("ordering")
-    if node is None or node.faulty or text_of(node) == "none":
-        return
-    if text_of(node) == "strict" or (isinstance(node, MappingNode) and node.get("key") is not None):
-        text = "ordered routes are not available in this version"
-        yield problem_at(node, (*path, "ordering"), Code.UNSUPPORTED, text, "leave ordering out, or write none")
+_NO_KEYS = {
+    "$attempt": "it changes with every try",
+    "$deliveries": "it changes with every delivery",
+    "$sequence": "every event has its own, so that none is in order with another",
+    "$gateway": "all events have the same",
+    "$route": "all events have the same",
+    "$stream": "all events have the same",
+}
+"""Names that say nothing of what an event is about."""
+
+
+def _order_by(route: MappingNode, path: ConfigPath) -> Found:
+    node = find_exact(route, "ordering", "key")
+    text = text_of(node)
+    if node is not None and text in _NO_KEYS and not node.tainted:
+        hint = "ordering: strict orders all events" if "all" in _NO_KEYS[text] else "name what the events are about"
+        why = f"{text} is no key to order by: {_NO_KEYS[text]}"
+        yield problem_at(node, (*path, "ordering", "key"), Code.INVALID_VALUE, why, hint)
 
 
 def _pair(node: MappingNode, one: str, other: str, path: ConfigPath) -> Found:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..config import model
 from ..errors import RouteFault
+from . import pin
 from .api import CONSUMER_EXISTS, CONSUMER_NOT_FOUND, ApiError, JetStreamApi
 from .replicas import Replicas
 from .updates import Update
@@ -22,13 +23,18 @@ DIGEST = "gateway-config"
 class Durable:
     """The durable of one route, as its config wants it."""
 
-    def __init__(self, api: JetStreamApi, replicas: Replicas, source: model.Source, route: str) -> None:
+    def __init__(
+        self, api: JetStreamApi, replicas: Replicas, source: model.Source, route: str, *, ordered: bool = False
+    ) -> None:
+        """`ordered`: one replica at a time reads it."""
         self._api = api
+        self._ordered = ordered
         self._replicas = replicas
         self._source = source
         self._route = route
         self._stream = ""
-        self._made = ""
+        self.made = ""
+        """When the server made the consumer that was last found."""
         self._floor: int | None = None
         """Up to here everything was settled, in the stream created at `_stream` by the consumer made at `_made`."""
         self._update = Update(api, replicas, source, route, self.differences, self._merged)
@@ -40,13 +46,13 @@ class Durable:
 
     def stood_at(self, info: dict[str, Any]) -> None:
         """The consumer was looked at."""
-        if info.get("created") == self._made:
+        if info.get("created") == self.made:
             self._floor = int(info.get("ack_floor", {}).get("stream_seq", 0))
 
     async def ensure(self, stream: dict[str, Any]) -> dict[str, Any]:
         """The consumer's info, made if it may be made; raises RouteFault, ApiError, ApiUnavailable."""
         info = await self._ensure(stream)
-        self._stream, self._made = stream.get("created", ""), info.get("created", "")
+        self._stream, self.made = stream.get("created", ""), info.get("created", "")
         self.stood_at(info)
         return info
 
@@ -98,7 +104,8 @@ class Durable:
         if not differences:
             self._update.done()
         elif self._update.due:
-            return await self._update.make(stream, info)
+            info = await self._update.make(stream, info)
+            pin.check(info["config"], self._source.durable, ordered=self._ordered)
         return info
 
     def look(self, config: dict[str, Any]) -> list[str]:
@@ -117,6 +124,8 @@ class Durable:
                 f"the durable {source.durable} is no pull consumer with explicit acks",
                 "give the route a durable of its own",
             )
+        if source.manage != "update":
+            pin.check(config, source.durable, ordered=self._ordered)
         return self.differences(config)
 
     def _merged(self, config: dict[str, Any]) -> dict[str, Any]:
@@ -126,6 +135,7 @@ class Durable:
         # What others have written there stays, and the server's own.
         metadata = {**(config.get("metadata") or {}), **wanted["metadata"]}
         merged = {**config, **changed, "metadata": metadata}
+        pin.adjust(merged, ordered=self._ordered)
         merged.pop("filter_subject", None)
         return merged
 
@@ -148,6 +158,8 @@ class Durable:
             "filter_subjects": [str(subject) for subject in source.subjects],
             "metadata": {OWNER: self._replicas.gateway, DIGEST: self._replicas.digest},
         }
+        if self._ordered:
+            wanted |= pin.wanted()
         start = source.start
         if isinstance(start, model.StartAt):
             if start.sequence is not None:
@@ -170,6 +182,8 @@ class Durable:
         """What the route depends on and the consumer has otherwise."""
         wanted = self._wanted()
         found = []
+        if difference := pin.difference(config, ordered=self._ordered):
+            found.append(difference)
         filters = config.get("filter_subjects") or ([config["filter_subject"]] if config.get("filter_subject") else [])
         if sorted(filters) != sorted(wanted["filter_subjects"]):
             found.append(

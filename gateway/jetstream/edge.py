@@ -16,6 +16,7 @@ from .connection import Connection
 from .consumers import Durable
 from .context import Services
 from .doubts import StreamDoubts
+from .pinned import PinnedSource
 from .publisher import JetStreamPublisher
 from .replicas import Replicas
 from .source import JetStreamSource
@@ -71,9 +72,11 @@ class JetStreamEdge:
     def link(self, route: CompiledRoute) -> Link:
         """Source, publisher and checks of one route."""
         inbox = self._inbox
-        durable = Durable(self.api, self.replicas, route.config.source, route.name)
+        ordered = route.config.ordering != "none"
+        durable = Durable(self.api, self.replicas, route.config.source, route.name, ordered=ordered)
         missing = partial(self._missing, route.config.source)
-        source = JetStreamSource(self.connection, self.api, route.config, durable, inbox, missing)
+        kind = PinnedSource if ordered else JetStreamSource
+        source = kind(self.connection, self.api, route.config, durable, inbox, missing)
         publisher = JetStreamPublisher(
             self.connection, partial(self._takers, witness=route.origin.stream), self.api.has_stream, inbox
         )

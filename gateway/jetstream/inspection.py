@@ -94,7 +94,7 @@ class Inspection:
         stream = await self._stream(source.stream)
         if stream is None:
             return
-        durable = Durable(self._api, self._replicas, source, route.name)
+        durable = Durable(self._api, self._replicas, source, route.name, ordered=route.config.ordering != "none")
         try:
             info = await self._api.request(f"CONSUMER.INFO.{source.stream}.{source.durable}")
             found = durable.look(info["config"])

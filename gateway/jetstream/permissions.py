@@ -107,6 +107,10 @@ def _of_route(config: model.Config, route: CompiledRoute) -> Iterator[Need]:
         yield _publish(f"$JS.API.CONSUMER.CREATE.{source.stream}", f"{name}: count what another filter leaves out")
     yield _publish(f"$JS.API.CONSUMER.MSG.NEXT.{consumer}", f"{name}: ask for events")
     yield from _answers("ACK", consumer, f"{name}: settle events")
+    if route.config.ordering != "none":
+        yield _publish(f"$JS.API.CONSUMER.UNPIN.{consumer}", f"{name}: let another replica be active at once")
+    if route.config.ordering == "strict":
+        yield _publish(f"$JS.API.CONSUMER.RESET.{consumer}", f"{name}: be given again what a lost replica was given")
     yield _publish("$JS.API.STREAM.NAMES", "find the streams that take what is published")
     for target in route.targets:
         yield _publish(_widest(target.subject, config.name, route), f"{name}: the target {target.name}")

@@ -26,21 +26,21 @@ class _Request:
 class Pulls:
     """Outstanding pull requests, oldest first; `events` and `size` are what is still to come."""
 
-    __slots__ = ("_last", "_requests", "events", "size")
+    __slots__ = ("_requests", "events", "last", "size")
 
     def __init__(self) -> None:
         self._requests: deque[_Request] = deque()
-        self._last = 0
+        self.last = 0
         self.events = 0
         self.size = 0
 
     def asked(self, events: int, size: int, deadline: float) -> int:
         """Note a request; returns its number."""
-        self._last += 1
-        self._requests.append(_Request(self._last, events, size, deadline))
+        self.last += 1
+        self._requests.append(_Request(self.last, events, size, deadline))
         self.events += events
         self.size += size
-        return self._last
+        return self.last
 
     def came(self, size: int) -> None:
         """A message came; it is taken off the oldest request, whichever it belonged to."""

@@ -75,6 +75,7 @@ class JetStreamSource:
         self._sid = 0
         self._reads = False
         self._pulls = Pulls()
+        self._asks: dict[str, Any] = {}
         self._alive_at = 0.0
         self._refusals = 0
         self._not_before = 0.0
@@ -194,7 +195,7 @@ class JetStreamSource:
         request = {"batch": events, "expires": int(self._expires * 1e9), "idle_heartbeat": int(heartbeat * 1e9)}
         if size is not None:
             request["max_bytes"] = size
-        body = msgspec.json.encode(request)
+        body = msgspec.json.encode(request | self._asks)
         number = self._pulls.asked(events, size or 0, now + self._expires)
         command = f"PUB {self._next} {self._inbox}.{number} {len(body)}\r\n".encode() + body + b"\r\n"
         if not self._connection.wire.write(command):
@@ -245,6 +246,10 @@ class JetStreamSource:
 
     async def pending(self) -> Backlog:
         """Look at the consumer, and now and then at its stream."""
+        info = await self._info()
+        return Backlog(int(info.get("num_pending", 0)), int(info.get("num_ack_pending", 0)), self._remarks(info))
+
+    async def _info(self) -> dict[str, Any]:
         source = self._route.source
         try:
             info = await self._api.request(f"CONSUMER.INFO.{source.stream}.{source.durable}")
@@ -257,7 +262,7 @@ class JetStreamSource:
         if ack_wait_of(info["config"]) != self._ack_wait and not self._closing:
             # Progress is told by half of it.
             self._lose("consumer-updated", "somebody has changed the consumer's ack-wait")
-        return Backlog(int(info.get("num_pending", 0)), int(info.get("num_ack_pending", 0)), self._remarks(info))
+        return info
 
     async def close(self) -> None:
         """Stop delivering, having taken what was already on its way."""

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from ..ports import Remark
 from .stats import RouteState, RouteStats
 
 log = logging.getLogger("gateway.route")
@@ -24,6 +25,7 @@ class Faults:
         self._since: dict[str, float] = {}
         self._faults: dict[str, tuple[str, str]] = {}
         self._held: dict[str, tuple[str, str]] = {}
+        self._remarks: tuple[Remark, ...] = ()
         self.running = False
         """Whether the source is open; without it the route is not up, fault or none."""
 
@@ -71,6 +73,19 @@ class Faults:
         if self._held.pop(target, None) is not None:
             self._no_more(target)
             self._show()
+
+    def heed(self, remarks: tuple[Remark, ...]) -> None:
+        """Show what there is to say of the source, and log what is new of it."""
+        if remarks == self._remarks:
+            return
+        for remark in self._remarks:
+            self.release(remark.code, healed=False)
+        for remark in remarks:
+            self.note(remark.code, remark.code, remark.text)
+            if remark not in self._remarks:
+                told = {"event": remark.code.replace("-", ".", 1), "route": self._stats.route, "code": remark.code}
+                log.warning("%s", remark.text, extra=told)
+        self._remarks = remarks
 
     def _no_more(self, key: str) -> None:
         """What a circuit says of its target may go over from one kind to the other; its time goes on."""

@@ -36,6 +36,8 @@ log = logging.getLogger("gateway.route")
 class Journey:
     """Takes entries of the window to their end. Called on the event loop; `begin` never raises."""
 
+    sender_type = Sender
+
     def __init__(
         self,
         route: CompiledRoute,
@@ -46,7 +48,7 @@ class Journey:
         faults: Faults,
         clock: Clock,
         instance: str,
-        left: Callable[[], None],
+        left: Callable[[Entry], None],
         verify: Callable[[], None],
         workers: Workers,
     ) -> None:
@@ -66,7 +68,7 @@ class Journey:
         self._ids = route.ids("")
         self._runner = StepRunner(faults, float(route.config.timeout), workers)
         self.auditor = Auditor(route, stats, faults, clock, instance, self.audited, workers)
-        self.sender = Sender(route, publisher, stats, window, clock, self)
+        self.sender = self.sender_type(route, publisher, stats, window, clock, self)
         self.settler = Settler(route, source, stats, window, clock, left, verify)
         self._settle = self.settler.settle
         self.ack_wait = float(route.config.source.ack_wait)
@@ -273,10 +275,8 @@ class Journey:
         )
         if isinstance(verdict, GiveUp):
             message = f"{fault.code}: {fault.message}"
-            self._fail(
-                entry,
-                Fault(step=fault.step, code="retries-exhausted", message=message, exhausted=verdict.exhausted),
-            )
+            over = Fault(step=fault.step, code="retries-exhausted", message=message, exhausted=verdict.exhausted)
+            self._fail(entry, over)
         elif isinstance(verdict, HandOver):
             self.hand_back(entry, verdict.seconds)
         else:
@@ -332,7 +332,7 @@ class Journey:
         self._source.nak(entry.delivery.token, delay)
         self._window.remember(entry)
         self._window.remove(entry)
-        self._left()
+        self._left(entry)
 
     def _finish(self, entry: Entry) -> None:
         """Its fate is stored: audit it if asked, then settle."""

@@ -11,7 +11,7 @@ import logging
 from collections import deque
 
 from ..event import Delivery
-from ..ports import Backlog, Clock, Publisher, Remark, Source, SourceInfo
+from ..ports import Backlog, Clock, Publisher, Source, SourceInfo
 from ..routing.route import CompiledRoute
 from .bucket import TokenBucket
 from .faults import PARKED, Faults
@@ -40,6 +40,7 @@ class Lane:
         clock: Clock,
         instance: str = "",
         workers: Workers | None = None,
+        journey: type[Journey] = Journey,
     ) -> None:
         """`workers` are the threads of the route's blocking components; whoever gave them closes them."""
         config = route.config
@@ -51,7 +52,7 @@ class Lane:
         self._publisher = publisher
         self._clock = clock
         self._now = clock.monotonic
-        self._journey = Journey(
+        self._journey = journey(
             route,
             source,
             publisher,
@@ -71,9 +72,10 @@ class Lane:
         self.give_back = self._journey.hand_back
         """An event can have no end here: it goes back to its source."""
         self._bucket = None if config.rate is None else TokenBucket(float(config.rate), clock)
+        self._free, self._spare = self._bucket is None, 0
+        """Whether what arrives may begin at once if there is room; entries of the window that take none of it."""
         self._waiting: deque[Entry] = deque()
         self._created = ""
-        self._remarks: tuple[Remark, ...] = ()
         self._ack_wait = float(config.source.ack_wait)
         self._max_in_flight = config.max_in_flight
         self._max_bytes = int(config.max_in_flight_bytes)
@@ -106,7 +108,7 @@ class Lane:
         self._ack_wait = info.ack_wait
         self._journey.start(info.created, info.ack_wait)
         self._ready = True
-        self._heed(info.remarks)
+        self.faults.heed(info.remarks)
         self._lost_reason = ("", "")
         self._last_sweep = self._now()
         self._sender.resend()
@@ -129,25 +131,12 @@ class Lane:
         """The consumer was looked at."""
         if not backlog.unsettled:
             self.none_parked()
-        elif not self._sender.any_open:
-            self.settler.sweep(self._now())
             if not self.window.entries:
                 # What was handed back and never came again is not in the stream any more.
                 self.window.history.clear()
-        self._heed(backlog.remarks)
-
-    def _heed(self, remarks: tuple[Remark, ...]) -> None:
-        """Show what there is to say of the source, and log what is new of it."""
-        if remarks == self._remarks:
-            return
-        for remark in self._remarks:
-            self.faults.release(remark.code, healed=False)
-        for remark in remarks:
-            self.faults.note(remark.code, remark.code, remark.text)
-            if remark not in self._remarks:
-                told = {"event": remark.code.replace("-", ".", 1), "route": self.route.name, "code": remark.code}
-                log.warning("%s", remark.text, extra=told)
-        self._remarks = remarks
+        elif not self._sender.any_open:
+            self.settler.sweep(self._now())
+        self.faults.heed(backlog.remarks)
 
     def pause(self) -> None:
         """The source is not open: what arrives waits."""
@@ -216,7 +205,7 @@ class Lane:
         entry = Entry(delivery, now, now + self._ack_wait / 2)
         self.window.add(entry)
         # The usual case without a call: each event comes by here.
-        free = self._bucket is None and self.window.split <= self._max_bytes
+        free = self._free and self.window.split <= self._max_bytes
         if self._ready and not self._waiting and (free or self._may_begin()):
             self._journey.begin(entry)
         else:
@@ -292,7 +281,7 @@ class Lane:
         source = self._source
         window = self.window
         wanted = source.wanted
-        room = self._max_in_flight - len(window.entries) - wanted
+        room = self._max_in_flight + self._spare - len(window.entries) - wanted
         if room < self._refill_at and (wanted or room < 1):
             return
         if not self._ready or self._draining or self._sender.any_open:
@@ -344,7 +333,7 @@ class Lane:
         self._waiting.clear()
         self._journey.forget()
 
-    def _left(self) -> None:
+    def _left(self, entry: Entry | None = None) -> None:
         """An entry left the window."""
         if not self._draining:
             self.refill()

@@ -199,7 +199,7 @@ class Sender:
         if circuit.open or circuit.held or circuit.failures:
             self._heal(circuit)
         if self._window.holds(entry):
-            self._settle_copy(entry)
+            self._settle_copy(entry, copy)
 
     def _heal(self, circuit: Circuit) -> None:
         told = circuit.failures > 0 and not circuit.route_fault and circuit.name != LETTERS
@@ -210,7 +210,7 @@ class Sender:
             if self._window.holds(entry) and copy.open:
                 self._write_again(entry, copy)
 
-    def _settle_copy(self, entry: Entry) -> None:
+    def _settle_copy(self, entry: Entry, copy: Copy) -> None:
         entry.open_copies -= 1
         if entry.open_copies == 0:
             self._owner.copies_settled(entry)
@@ -260,7 +260,7 @@ class Sender:
     def _give_up(self, entry: Entry, copy: Copy, code: str, text: str) -> None:
         copy.refuse(code, text)
         self._expect_no_more(copy)
-        self._settle_copy(entry)
+        self._settle_copy(entry, copy)
 
     def _expect_no_more(self, copy: Copy) -> None:
         """The copy has its fate: what still comes for it is late."""

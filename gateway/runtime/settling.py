@@ -30,7 +30,7 @@ class Settler:
         stats: RouteStats,
         window: Window,
         clock: Clock,
-        left: Callable[[], None],
+        left: Callable[[Entry], None],
         verify: Callable[[], None],
     ) -> None:
         """`left` is called after each event; `verify` opens the source again, and what waits for that is asked for."""
@@ -96,7 +96,7 @@ class Settler:
                 stats.parked = len(self._window.parked)
         if self._remembers and entry.event is not None:
             tell_memory(self._route, entry.event, outcome)
-        self._left()
+        self._left(entry)
 
     def park(self, entry: Entry, code: str, why: str) -> str:
         """Count and tell an event that has no way out for now, and is not settled; returns what was told."""

@@ -17,6 +17,7 @@ from ..ports import Clock, Publisher, Source, SourceInfo
 from ..routing.route import CompiledRoute
 from .lane import UNHEARD, Lane
 from .opening import RouteComponents
+from .ordered_lane import OrderedLane
 from .stats import RouteState, RouteStats
 
 log = logging.getLogger("gateway.route")
@@ -54,7 +55,8 @@ class Supervisor:
         """`ready` prepares the edge and checks what the route needs of the server; raises RouteFault."""
         self.route = route
         self.stats = stats
-        self.lane = Lane(route, source, publisher, stats, clock, instance, components.workers)
+        kind = Lane if route.config.ordering == "none" else OrderedLane
+        self.lane = kind(route, source, publisher, stats, clock, instance, components.workers)
         self._components = components
         self._source = source
         self._publisher = publisher

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from enum import IntEnum
 
 from ..event import Delivery, Event, Outcome, PubAck
@@ -52,6 +53,7 @@ class Entry:
         "exhausted",
         "fault",
         "letter",
+        "line",
         "open_copies",
         "outcome",
         "phase",
@@ -73,6 +75,8 @@ class Entry:
         self.due = NEVER
         """When the sweep must look at it, for any other reason."""
         self.phase = Phase.WAITING
+        self.line: Hashable = None
+        """What it is in order with, on an ordered route."""
         self.event: Event | None = None
         """The event as it came, once decoded."""
         self.copies: list[Copy] = []

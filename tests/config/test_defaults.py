@@ -120,7 +120,7 @@ def test_another_start_replaces_the_default(registry: Registry) -> None:
         ("defaults: {filters: [«above]}\n", ['defaults.filters[0]: the field "path" is missing']),
         ("defaults: {codec: {rot13: {turns: «x}}}\n", ["defaults.codec.rot13.turns: expected an integer"]),
         ("defaults: {audits: [«{}]}\n", ["defaults.audits[0]: an audit is one key"]),
-        ("defaults: {ordering: «strict}\n", ["defaults.ordering: ordered routes are not available"]),
+        ("defaults: {ordering: {key: «$attempt}}\n", ["defaults.ordering.key: $attempt is no key to order by"]),
         ("defaults: {dead-letter: {subject: «'{id}'}}\n", ["defaults.dead-letter.subject: {id} may not stand here"]),
     ],
 )

@@ -338,8 +338,10 @@ FAULTS = [
     ),
     (ROUTE + "    audit-mode: «never\n", ['routes[0].audit-mode: "never" is not one of "required", "best-effort"']),
     (ROUTE + "    enabled: «yes\n", ["routes[0].enabled: expected true or false, found string"]),
-    (ROUTE + "    ordering: «strict\n", ["routes[0].ordering: ordered routes are not available in this version"]),
-    (ROUTE + "    ordering: «{key: a.b}\n", ["routes[0].ordering: ordered routes are not available in this version"]),
+    (ROUTE + "    ordering: {key: «$deliveries}\n", ["routes[0].ordering.key: $deliveries is no key to order by"]),
+    (ROUTE + "    ordering: {key: «$sequence}\n", ["routes[0].ordering.key: $sequence is no key to order by"]),
+    (ROUTE + "    ordering: {key: «$stream}\n", ["routes[0].ordering.key: $stream is no key to order by"]),
+    (ROUTE + "    ordering: {key: «$nope}\n", ["routes[0].ordering.key: nobody knows '$nope'"]),
     (ROUTE + "    ordering: «loose\n", ['routes[0].ordering: "loose" is not one of "none", "strict"']),
     (ROUTE + "    ordering: «{«keys: a}\n", ["routes[0].ordering"] * 2),
     # Steps.
@@ -422,7 +424,7 @@ routes:
     source: {stream: A, subjects: [a, «a]}
     filters: [«nope, above: {path: «1}]
     targets: [{subject: x}, {subject: «x}]
-    ordering: «strict
+    ordering: {key: «$attempt}
   - name: «one
     source: {stream: A, subjects: [a], «durabel: x}
     targets: «[]

@@ -1,0 +1,139 @@
+"""The way in of an ordered route: one active replica at a time, and what it must know to take over from another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import RouteFault
+from ..ports import Account, SourceInfo
+from .answers import status_of
+from .api import ApiError, ApiUnavailable
+from .pin import RESET_SINCE, TAG, Pin, check_server, taken_out
+from .source import JetStreamSource
+
+
+class PinnedSource(JetStreamSource):
+    """One durable with a pinned priority group. Asks with the pin once it has it, and keeps it while it lives."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._pin = Pin()
+        self._told: Callable[[bool], None] | None = None
+        self._begins_anew = False
+        """Set back, and not given the first message yet: what comes now was on its way before, and comes again."""
+
+    async def open(self) -> SourceInfo:
+        """Make or check the durable, and listen; raises RouteFault."""
+        check_server(self._server)
+        return await super().open()
+
+    def _heed(self, limits: dict[str, Any]) -> None:
+        super()._heed(limits)
+        self._begins_anew = False
+        self._pin.found(limits)
+        self._asks = self._pin.fields()
+
+    @property
+    def _server(self) -> tuple[int, ...]:
+        version = self._connection.wire.connected_server_version
+        return version.major, version.minor
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the messages come to us."""
+        return self._pin.id is not None
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether they came to another replica when the backlog was last looked at."""
+        return self._pin.elsewhere
+
+    async def account(self) -> Account:
+        """What the consumer has given out; raises RouteFault."""
+        info = await self._info()
+        if info["created"] != self._durable.made:
+            raise RouteFault("consumer-changed", "the consumer was made anew")
+        floor, delivered = info["ack_floor"]["stream_seq"], info["delivered"]["stream_seq"]
+        return Account(floor, delivered, int(info.get("num_ack_pending", 0)))
+
+    async def set_back(self) -> bool:
+        """Have everything above the floor given out again, in order; False when the server cannot.
+
+        Raises RouteFault when that is not known.
+        """
+        if self._server < RESET_SINCE:
+            return False
+        source = self._route.source
+        try:
+            await self._api.request(f"CONSUMER.RESET.{source.stream}.{source.durable}", {})
+        except (ApiError, ApiUnavailable) as error:
+            raise RouteFault("jetstream-unavailable", str(error)) from error
+        # It counts its deliveries from 1 again; the pin stays where it is.
+        self._pulls.clear()
+        self._consumer_sequence = 0
+        self._begins_anew = True
+        return True
+
+    async def _info(self) -> dict[str, Any]:
+        info = await super()._info()
+        self._pin.seen(info)
+        return info
+
+    def follow(self, pinned: Callable[[bool], None]) -> None:
+        """Tell from now on when the messages come to us (True), or to another replica again."""
+        self._told = pinned
+
+    def _pin_changed(self, ours: bool) -> None:
+        self._asks = self._pin.fields()
+        if self._told is not None:
+            self._told(ours)
+
+    def check(self, now: float) -> None:
+        """The watchdog, and the sign of life the server wants of who has the pin, whatever keeps us from pulling."""
+        renewal = self._pin.renewal(time.monotonic())
+        if renewal is not None:
+            head = f"PUB {self._next} {self._inbox}.{TAG} {len(renewal)}\r\n"
+            self._connection.wire.write(head.encode() + renewal + b"\r\n")
+        super().check(now)
+
+    async def close(self) -> None:
+        """Stop delivering, and let another replica have the pin at once."""
+        held = self._pin.let_go()
+        await super().close()
+        if held is not None:
+            source = self._route.source
+            subject = f"{self._api.prefix}.CONSUMER.UNPIN.{source.stream}.{source.durable}"
+            # Nobody waits for the answer: without it, the pin lapses by itself.
+            self._connection.wire.write(b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(held), held))
+
+    # ------------------------------------------------------------------ what arrives
+
+    def _arrived(self, subject: str, reply: str, header_block: bytes, data: bytes) -> None:
+        if reply:
+            header_block, ident = taken_out(header_block)
+            if ident and self._pin.gained(ident, self._pulls.last):
+                # Who had it before may have set the consumer back, which counts from 1 again.
+                self._consumer_sequence = 0
+                self._begins_anew = False
+                self._pin_changed(True)
+            if self._begins_anew:
+                tokens = reply.split(".")
+                if tokens[6 if len(tokens) == 9 else 8] != "1":
+                    return
+                self._begins_anew = False
+        super()._arrived(subject, reply, header_block, data)
+
+    def _status(self, subject: str, header_block: bytes) -> None:
+        code, text, _ = status_of(header_block)
+        tag = subject.rpartition(".")[2]
+        if code == 423:
+            if self._pin.lost(tag):
+                self._pulls.clear()
+                self._pin_changed(False)
+        elif tag == TAG and (code in (404, 408) or (code == 409 and "size exceeds maxbytes" in text.lower())):
+            self._served = True
+            self._refusals = 0
+        else:
+            super()._status(subject, header_block)
