@@ -98,7 +98,8 @@ async def test_who_is_refused_is_told_so_and_not_that_the_server_is_away(
     async with gateway({"servers": [server.url], **wrong}, wait=False) as running:
         await eventually(lambda: "the server does not take who we are: " in caplog.text)
         await running.down("disconnected")
-    (line,) = [record for record in caplog.records if "cannot connect" in record.message]
+    # A machine that is busy may have let a try run out before.
+    line = next(record for record in caplog.records if "does not take who we are" in record.message)
     assert (line.reason, line.server) == ("refused", server.url.removeprefix("nats://"))  # type: ignore[attr-defined]
     assert "hunter2" not in caplog.text
     assert not any(word in caplog.text for word in wrong.values() if len(word) > 4)
