@@ -114,7 +114,8 @@ async def test_reload_after_reload_under_load_loses_doubles_and_leaves_nothing(
         stop.set()
         rounds = await publishing
         await publisher.settled()
-    await all_settled(nc, "IN", [f"gateway-{name}" for name in ROUTES])
+    # What a server had sent to a route that was just going comes again after ack-wait, which is 30 s.
+    await all_settled(nc, "IN", [f"gateway-{name}" for name in ROUTES], timeout=90)
 
     say(f"{RELOADS} reloads, {rounds * len(ROUTES)} events; after {WARM}: {warm}, at the end: {after}")
     found: dict[str, Counter[int]] = {}
