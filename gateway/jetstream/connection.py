@@ -121,8 +121,12 @@ class Connection:
         """Flush and close for good."""
         self._closing = True
         if self._builder is not None:
-            self._builder.cancel()
-            await asyncio.wait({self._builder, *([self._taking] if self._taking is not None else [])})
+            while not self._builder.done():
+                # Once may not do: up to Python 3.11 a cancellation is lost when what is waited for has just failed.
+                self._builder.cancel()
+                await asyncio.wait({self._builder}, timeout=0.2)
+            if self._taking is not None:
+                await asyncio.wait({self._taking})
         for task in list(self._parting):
             task.cancel()
         if self._parting:
