@@ -24,6 +24,11 @@ NO_RESOURCES = frozenset({10002, 10023, 10028, 10047})
 """The account's or the server's storage is used up; the account's comes as a 400, though it is no fault of the message.
 """
 
+IN_PROCESS = 10158
+"""The same message id is being stored: what was sent before has no majority of the replicas yet. Comes as a 409, and is
+over as soon as they agree; then sending again is answered as a duplicate.
+"""
+
 
 class _Error(msgspec.Struct):
     code: int = 0
@@ -74,7 +79,7 @@ def _status(header_block: bytes) -> Answer:
 
 
 def _error(error: _Error) -> Answer:
-    """An error of the stream: a code below 500, but for throttling, is for good."""
+    """An error of the stream: a code below 500 is for good, unless it is about the stream and not the message."""
     text = f"{error.description} ({error.err_code})"
     if error.err_code in TOO_LARGE or error.description == FILE_LIMIT:
         return Answer(AnswerKind.REFUSED, code="too-large", text=text)
@@ -84,6 +89,8 @@ def _error(error: _Error) -> Answer:
         return Answer(AnswerKind.BUSY, code="subject-full" if PER_SUBJECT in text else "stream-full", text=text)
     if error.err_code in NO_RESOURCES:
         return Answer(AnswerKind.BUSY, code="no-resources", text=text)
+    if error.err_code == IN_PROCESS:
+        return Answer(AnswerKind.BUSY, code="unavailable", text=text)
     if error.code == 429:
         return Answer(AnswerKind.BUSY, code="throttled", text=text)
     if 400 <= error.code < 500:

@@ -66,6 +66,7 @@ def test_anything_else_is_noise(data: bytes) -> None:
         (503, 10077, AnswerKind.BUSY, "stream-full"),
         (400, 10077, AnswerKind.BUSY, "stream-full"),
         (429, 10167, AnswerKind.BUSY, "throttled"),
+        (409, 10158, AnswerKind.BUSY, "unavailable"),
         (400, 10071, AnswerKind.REFUSED, "refused"),
         (404, 10059, AnswerKind.REFUSED, "refused"),
         (499, 1, AnswerKind.REFUSED, "refused"),
