@@ -153,6 +153,8 @@ class Connection:
         under_way = {task for task in (before, self._taking) if task is not None}
         if under_way:
             await asyncio.wait(under_way)
+        # This frame stays until the next reload: with the task before it, it would keep all that there ever were.
+        before, under_way = None, set()
         failures = 0
         while not self._closing:
             try:
