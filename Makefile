@@ -8,7 +8,7 @@ BIN := .venv/bin
 PLUGINS := $(wildcard plugins/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench schema fresh clean
+.PHONY: help demo test chaos soak check bench schema fresh clean
 
 help:  ## show this list
 	@awk -F ':.*##' '/^[a-z]+:.*##/ { printf "make %-8s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,14 @@ demo: .venv/.installed-embedded  ## route events on a real nats-server and watch
 # Most tests wait for a server, so files run side by side, the long ones first; ARGS='-n 0': one after the other.
 test: .venv/.installed-test  ## run the whole suite against real nats-servers
 	@$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# SEED=7 FAULTS=60 MINUTES=10 RATE=100 are what they may be told; the same seed is the same schedule of faults.
+chaos: .venv/.installed-test  ## kill, stop and cut servers and gateways under load, and account for every event
+	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS)) \
+	$(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE)) $(ARGS)
+
+soak: .venv/.installed-test  ## an hour (MINUTES=60) under load: what the gateways hold must not grow
+	@$(BIN)/python -m tests.chaos.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE)) $(ARGS)
 
 check: .venv/.installed-test  ## format, lint, types, floors, example configs
 	$(BIN)/ruff format --check .

@@ -23,6 +23,8 @@ class Stored:
     data: bytes
     header_block: bytes
     time: str
+    at: float = 0.0
+    """Seconds since the epoch when the server stored it; 0 where whoever read it left that out."""
 
     @cached_property
     def header_pairs(self) -> list[tuple[str, str]]:

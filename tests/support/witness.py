@@ -21,7 +21,7 @@ _BATCH = 2000
 
 
 async def read_all(url: str, stream: str) -> list[Stored]:
-    """Every message of a stream that is no work queue, in order, as the server keeps it; times are left out."""
+    """Every message of a stream that is no work queue, in order, as the server keeps it; of times, `at` is told."""
     return await asyncio.to_thread(_read_all, url, stream)
 
 
@@ -40,7 +40,8 @@ def _read_all(url: str, stream: str) -> list[Stored]:
             for _ in range(batch):
                 subject, reply, header_block, data = _message(lines)
                 assert reply.startswith("$JS.ACK."), f"reading {stream}: {header_block!r}"
-                found.append(Stored(int(reply.split(".")[5]), subject, data, header_block, ""))
+                words = reply.split(".")
+                found.append(Stored(int(words[5]), subject, data, header_block, "", int(words[7]) / 1e9))
         return found
 
 
