@@ -19,7 +19,7 @@ ACK_WAIT = 8.0
 ROUTES = ("fan", "basket", "mixed", "flaky", "strict", "keyed")
 KINDS = ("order", "basket", "order", "mixed", "keyed", "flaky", "strict", "keyed")
 """Of event `n`: the one at `n % 8`."""
-ORDERING: dict[str, Any] = {}
+ORDERING: dict[str, Any] = {"strict": "strict", "keyed": {"key": "key"}}
 """What the routes say under `ordering`, where they promise an order."""
 IN_ORDER = {route: how != "strict" for route, how in ORDERING.items()}
 """Whether what a route promises is an order per key."""
