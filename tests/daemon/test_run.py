@@ -154,7 +154,7 @@ async def test_a_gateway_that_never_saw_a_server_can_be_stopped(gateway_process:
     servers = {"servers": [f"nats://127.0.0.1:{free_port()}"]}
     gateway = await gateway_process({"nats": servers, "routes": [ONE]}, wait=False)
     gateway.launch()
-    await eventually(lambda: "gateway.ready" in seen(gateway))
+    await eventually(lambda: "gateway.ready" in seen(gateway), 30)
     gateway.term()
     assert await gateway.wait(5) == 0
     assert "Traceback" not in gateway.err
