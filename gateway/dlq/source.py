@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 
 from ..errors import Retry
 from ..event import Outcome
-from ..ports import Backlog, LaneSink, SourceInfo
+from ..ports import Account, Backlog, LaneSink, SourceInfo
 from ..routing.redrive import Letter, Redrive, delivery_of
 from ..runtime.window import Entry
 from .remover import Remover
@@ -122,6 +123,27 @@ class LetterSource:
     def watched(self) -> bool:
         """Nothing is settled here but by sequence, and whose that is, the remover looks."""
         return True
+
+    @property
+    def pinned(self) -> bool:
+        """Letters of an ordered route go in their own order, and nobody else has them."""
+        return True
+
+    @property
+    def elsewhere(self) -> bool:
+        """Never."""
+        return False
+
+    def follow(self, pinned: Callable[[bool], None]) -> None:
+        """Nothing will ever be told."""
+
+    async def account(self) -> Account:
+        """What was handed over and has no end: all of it is in the lane."""
+        return Account(floor=0, delivered=sys.maxsize, ack_pending=len(self._redrive.letters))
+
+    async def set_back(self) -> bool:
+        """It cannot be."""
+        return False
 
     def check(self, now: float) -> None:
         """No request can die: there is none."""

@@ -190,7 +190,9 @@ async def test_order_holds_through_a_storm(
         await make_durable(nc, name)
     install(tmp_path / "plugins", "test-flaky", "1.0", {"test_flaky": FLAKY})
     env = {"PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(tmp_path / "plugins"), os.getcwd()])}
-    gateways = [await gateway_process({"routes": ROUTES, "drain": "5s"}, env=env) for _ in range(2)]
+    gateways = [await gateway_process({"routes": ROUTES, "drain": "5s"}, wait=False, env=env) for _ in range(2)]
+    for gateway in gateways:
+        await gateway.start(60)
     load = Load(nc)
     storm = Storm(nc, nats_server, gateways)
     for fault in faults:

@@ -87,6 +87,19 @@ async def test_no_duplicate_window_swallows_what_a_target_had_before(
 
 
 @pytest.mark.usefixtures("streams")
+@pytest.mark.parametrize("ordering", ["strict", {"key": "key"}])
+async def test_letters_of_an_ordered_route_keep_their_order(
+    nats_server: EmbeddedServer, nc: Client, route: Route, ordering: Any
+) -> None:
+    """Among themselves; what went through in the meantime is ahead of them."""
+    await write_letters(nc, 30)
+    redriven = await send_again(nats_server.url, {"routes": [route(ordering=ordering)]})
+    assert redriven.good
+    assert numbers(await read_stream(nc, "OUT")) == list(range(1, 31))
+    assert await count(nc, "DLQ") == 0
+
+
+@pytest.mark.usefixtures("streams")
 async def test_only_the_targets_that_failed_get_it(nats_server: EmbeddedServer, nc: Client, route: Route) -> None:
     """The others have it; a letter that names none failed before anything was sent, and goes to all."""
     targets = [{"name": name, "subject": f"out.{name}"} for name in ("one", "two", "three")]

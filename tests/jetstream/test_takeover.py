@@ -96,6 +96,7 @@ async def _has(nc: Client, events: int) -> bool:
     return True
 
 
+@pytest.mark.fault("active-replica-dies")
 @pytest.mark.parametrize("ordering", [STRICT, BY_KEY])
 async def test_what_a_crashed_replica_was_given_goes_first(
     nc: Client, streams: None, run_gateway: RunGateway, route: Route, ordering: Any
@@ -217,6 +218,7 @@ async def test_what_is_purged_during_a_takeover_is_not_waited_for(
     await settled(nc)
 
 
+@pytest.mark.fault("active-replica-frozen")
 async def test_a_process_that_stood_still_drops_what_it_holds_before_it_looks_at_what_has_arrived(
     nc: Client, streams: None, run_gateway: RunGateway, route: Route
 ) -> None:
