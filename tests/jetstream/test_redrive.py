@@ -359,6 +359,16 @@ async def test_two_letters_of_one_event_are_both_done(nats_server: EmbeddedServe
     assert sorted(numbers(await read_stream(nc, "OUT"))) == sorted([*range(1, 6)] * 2)
 
 
+@pytest.mark.usefixtures("streams")
+async def test_a_route_whose_order_counts_gets_its_letters_in_order(
+    nats_server: EmbeddedServer, nc: Client, route: Route
+) -> None:
+    await write_letters(nc, 60)
+    redriven = await send_again(nats_server.url, {"routes": [route(ordering="strict")]})
+    assert redriven.good
+    assert numbers(await read_stream(nc, "OUT")) == list(range(1, 61))
+
+
 async def test_a_work_queue_of_letters_is_read_without_taking_any(
     nats_server: EmbeddedServer, nc: Client, route: Route
 ) -> None:
