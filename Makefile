@@ -8,10 +8,10 @@ BIN := .venv/bin
 PLUGINS := $(wildcard plugins/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos soak check bench schema fresh clean
+.PHONY: help demo test chaos soak reload-soak check bench schema fresh clean
 
 help:  ## show this list
-	@awk -F ':.*##' '/^[a-z]+:.*##/ { printf "make %-8s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/.installed-embedded  ## route events on a real nats-server and watch; Ctrl-C ends it
 	@$(BIN)/gateway demo $(ARGS)
@@ -27,6 +27,9 @@ chaos: .venv/.installed-test  ## kill, stop and cut servers and gateways under l
 
 soak: .venv/.installed-test  ## an hour (MINUTES=60) under load: what the gateways hold must not grow
 	@$(BIN)/python -m tests.chaos.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE)) $(ARGS)
+
+reload-soak: .venv/.installed-test  ## 504 reloads under load: nothing lost, doubled or left behind
+	@GATEWAY_RELOADS=504 $(BIN)/pytest -q tests/chaos/test_reloads.py $(ARGS)
 
 check: .venv/.installed-test  ## format, lint, types, floors, example configs
 	$(BIN)/ruff format --check .
