@@ -118,8 +118,8 @@ def check(config: dict[str, Any], durable: str, *, ordered: bool) -> None:
     if ordered and not pinned(config):
         text = f"the durable {durable} has no pinned priority group: its readers take events beside each other"
         raise RouteFault("unfit-durable", text, _HINT)
-    if not ordered and config.get("priority_policy", "none") != "none":
-        text = f"the durable {durable} has a priority group, which the route does not ask for without ordering"
+    if not ordered and pinned(config):
+        text = f"the durable {durable} has a pinned priority group, which the route does not ask for without ordering"
         raise RouteFault("unfit-durable", text, _HINT)
 
 

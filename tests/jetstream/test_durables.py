@@ -111,8 +111,8 @@ async def test_the_limits_of_a_durable_found_are_kept(
 async def test_a_durable_that_refuses_every_request_takes_its_route_down_and_is_not_asked_without_end(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One for pinned clients, say: opening it works, asking it does not, and a route that hears nothing is not up."""
-    await make_consumer(nc, priority_groups=["g"], priority_policy="pinned_client", priority_timeout=5_000_000_000)
+    """One for overflow, say: opening it works, asking it does not, and a route that hears nothing is not up."""
+    await make_consumer(nc, priority_groups=["g"], priority_policy="overflow")
     gateway = await run_gateway({"routes": [route()]}, wait=False)
     stats = await gateway.down("pull-refused")
     assert "Priority Group missing" in stats.reason
