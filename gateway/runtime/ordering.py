@@ -108,6 +108,7 @@ class Ordering:
         self._sets_back = self._path is None
         self.close()
         if not self._source.pinned:
+            self._owner.hand_back_idle()
             self._stand_by()
 
     def close(self) -> None:
@@ -132,14 +133,13 @@ class Ordering:
     def pinned(self, ours: bool) -> None:
         """The messages come to us from now on, or to another replica."""
         self.close()
-        if not self._started:
-            return
-        if ours:
+        if not ours:
+            # Also while the source is being opened again: what came before a pause of ours is not ours any more.
+            log.info("standby: another replica is active", extra={"event": "route.standby", "route": self._route.name})
+            self._owner.hand_back_idle()
+        elif self._started:
             self._faults.release(NOTE, healed=False)
             self._look()
-            return
-        log.info("standby: another replica is active", extra={"event": "route.standby", "route": self._route.name})
-        self._owner.hand_back_idle()
 
     # ------------------------------------------------------------------ events
 

@@ -1,0 +1,67 @@
+"""A replica that is active no more holds nothing that is not at work, whatever state its source is in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.delivery import Delivery
+from gateway.ports import Account, SourceInfo
+from gateway.runtime.ordered_lane import OrderedLane
+from gateway.runtime.stats import RouteStats
+from tests.unit.lanes import FakePublisher, FakeSource, ManualClock
+from tests.unit.routes import CREATED, STORED_NS, route_of
+
+
+class PinnedFake(FakeSource):
+    """A source whose pin is the test's."""
+
+    pinned = True
+    elsewhere = False
+    tell: Callable[[bool], None]
+
+    def follow(self, pinned: Callable[[bool], None]) -> None:
+        self.tell = pinned
+
+    async def account(self) -> Account:
+        return Account(0, self.sequence, self.sequence)
+
+    async def set_back(self) -> bool:
+        return False
+
+    def bring(self, events: int) -> None:
+        """Deliver without having been asked: what was under way when the process fell asleep."""
+        assert self.sink is not None
+        for n in range(1, events + 1):
+            self.sink.delivered(Delivery("orders.created", b"", b'{"n":1}', str(n), n, 1, STORED_NS))
+
+
+async def lane_of(source: PinnedFake) -> OrderedLane:
+    """An ordered lane that has not looked at what is pending yet."""
+    lane = OrderedLane(route_of(more="ordering: strict"), source, FakePublisher(), RouteStats("r"), ManualClock())
+    source.attach(lane)
+    return lane
+
+
+async def test_what_came_before_a_pause_goes_back_though_the_source_is_being_opened() -> None:
+    """Read after waking, of another replica by now: kept, it would be held in progress for ever."""
+    source = PinnedFake()
+    lane = await lane_of(source)
+    lane.start(SourceInfo(CREATED, 30.0))
+    lane.pause()
+    source.bring(3)
+    assert len(lane.window.entries) == 3
+    source.pinned = False
+    source.tell(False)
+    assert (sorted(source.returned), len(lane.window.entries)) == (["1", "2", "3"], 0)
+
+
+async def test_a_source_that_opens_as_a_standby_keeps_nothing_from_before() -> None:
+    """The pin went while there was no connection, and nobody told."""
+    source = PinnedFake()
+    lane = await lane_of(source)
+    lane.start(SourceInfo(CREATED, 30.0))
+    lane.pause()
+    source.bring(3)
+    source.pinned = False
+    lane.start(SourceInfo(CREATED, 30.0))
+    assert (sorted(source.returned), len(lane.window.entries)) == (["1", "2", "3"], 0)
