@@ -330,8 +330,7 @@ class Journey:
     def hand_back(self, entry: Entry, delay: float) -> None:
         """Give an event back to the server, for `delay` seconds; its tries are remembered."""
         self._source.nak(entry.delivery.token, delay)
-        self._window.remember(entry)
-        self._window.remove(entry)
+        self._window.hand_back(entry)
         self._left(entry)
 
     def _finish(self, entry: Entry) -> None:

@@ -169,13 +169,11 @@ class Lane:
         """Wait until the audits know of every event that is settled."""
         await self._journey.auditor.told(min(seconds, float(self.route.config.timeout)))
 
-    def end_drain(self) -> tuple[int, int]:
-        """Give back what is still in flight; returns how many that were, and how many parked."""
-        left = list(self.window.entries.values())
-        for entry in left:
+    def end_drain(self) -> None:
+        """Give back what is still in flight."""
+        for entry in list(self.window.entries.values()):
             self._journey.hand_back(entry, 0.0)
         self.close()
-        return len(left), self.stats.parked
 
     def close(self) -> None:
         """Let go of everything; nothing is settled by this."""

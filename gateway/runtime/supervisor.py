@@ -110,7 +110,8 @@ class Supervisor:
         self.lane.faults.stopped(RouteState.DRAINING)
         if self._task is not None:
             self._task.cancel()
-        in_flight = len(lane.window.entries)
+        window = lane.window
+        in_flight, before = len(window.entries), window.handed_back
         lane.begin_drain(succeeded=succeeded)
         try:
             await self._source.close()
@@ -123,13 +124,13 @@ class Supervisor:
         except TimeoutError:
             pass
         await lane.audits_told(until - asyncio.get_running_loop().time())
-        returned, _ = lane.end_drain()
+        lane.end_drain()
         self.lane.faults.stopped(RouteState.STOPPED)
         await self._publisher.close()
         await self._components.close()
         if self._told:
             self._life.route_stopped(self._info())
-        return in_flight, returned
+        return in_flight, min(in_flight, window.handed_back - before)
 
     async def _settle_looked_at(self, until: float) -> None:
         """Settle what only waited for a look at its source, which nobody opens again; else it would come again."""

@@ -93,10 +93,12 @@ class Entry:
 class Window:
     """Entries by stream sequence, and their bytes."""
 
-    __slots__ = ("entries", "history", "parked", "size", "split", "stored")
+    __slots__ = ("entries", "handed_back", "history", "parked", "size", "split", "stored")
 
     def __init__(self) -> None:
         self.entries: dict[int, Entry] = {}
+        self.handed_back = 0
+        """Entries given back to the server, ever."""
         self.history: dict[int, Tries] = {}
         self.parked: dict[int, float] = {}
         """Parked events by sequence, and until when one counts that does not come back here."""
@@ -123,6 +125,12 @@ class Window:
         self.size -= entry.delivery.size
         self.split -= entry.split
         return True
+
+    def hand_back(self, entry: Entry) -> None:
+        """Let an entry go that is the server's again."""
+        self.handed_back += 1
+        self.remember(entry)
+        self.remove(entry)
 
     def note_split(self, entry: Entry, size: int) -> None:
         """A split made copies of so many bytes of an entry."""
