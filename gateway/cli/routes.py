@@ -23,7 +23,7 @@ from .routes_prune import prune
 @timeout_option
 @click.pass_context
 def routes(context: click.Context, config: str, as_json: bool, patience: float) -> None:
-    """Show routes and how far their durables are.
+    """Show routes and how far their durables are; delete what no route has.
 
     STATE is ok, disabled, no-stream, no-durable (made when the route starts), or foreign: another gateway's. WAITING
     events were not delivered yet, IN FLIGHT ones not settled; READERS are requests that wait for events.
