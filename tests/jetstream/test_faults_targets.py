@@ -247,7 +247,7 @@ async def test_a_duplicate_window_below_ack_wait_is_warned_of_and_a_crash_stores
 
 
 @pytest.mark.usefixtures("streams")
-@pytest.mark.fault("target-flags")
+@pytest.mark.fault("control-headers")
 async def test_a_sender_cannot_use_what_a_target_stream_allows(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:

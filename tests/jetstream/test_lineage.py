@@ -60,7 +60,7 @@ async def test_a_trace_goes_on_under_a_span_of_ours(
     assert broken.headers["traceparent"] == "broken"
 
 
-@pytest.mark.fault("target-loops", "loop")
+@pytest.mark.fault("loop")
 async def test_routes_that_feed_each_other_end_as_a_loop(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
