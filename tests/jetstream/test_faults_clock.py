@@ -16,14 +16,15 @@ from gateway import Event, Filter, Retry
 from gateway.clock import SystemClock
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, settled
-from tests.support.chains import limit_stream, recorded
+from tests.support.chains import recorded
 from tests.support.eventually import eventually
-from tests.support.streams import make_stream
+from tests.support.streams import change_stream, make_stream
 
 PACKAGE = Path(__file__).parents[2] / "gateway"
 FOR_PEOPLE = {
     "app.py": "when the config was last reloaded",
     "chain/writer.py": "the time in the records of an audit chain",
+    "cli/dlq_options.py": "`--since` is a time by the clock, as that of a letter is",
     "clock.py": "the clock itself",
     "runtime/auditing.py": "the time in an audit record",
     "runtime/faults.py": "since when a route has its fault",
@@ -72,7 +73,7 @@ async def test_a_clock_that_jumps_moves_no_deadline(
     await arrived(nc, "OUT", 1)
     assert time.monotonic() - began < 60
     assert gateway.stats("held").outcomes["dead_lettered"] == 1, "the poison, and nothing that is too old"
-    await limit_stream(nc, "FULL", max_msgs=-1)
+    await change_stream(nc, "FULL", max_msgs=-1)
     await arrived(nc, "FULL", 2)
     await settled(nc, "held")
     await settled(nc, "again")
