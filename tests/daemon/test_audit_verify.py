@@ -15,11 +15,11 @@ from gateway.audit_files import AuditFiles
 from gateway.jetstream.server import EmbeddedServer, free_port
 from tests.conftest import StartGateway
 from tests.support.arrivals import settled
-from tests.support.chains import chain, limit_stream, recorded, stored_chain
+from tests.support.chains import chain, recorded, stored_chain
 from tests.support.eventually import eventually
 from tests.support.process import ROOT
 from tests.support.small_routes import publish, route
-from tests.support.streams import api, count, make_stream, read_stream
+from tests.support.streams import api, change_stream, count, make_stream, read_stream
 
 AUDITS = [{"stream": {"subject": "audit.{$route}", "stream": "AUDIT"}}]
 SOURCE = {"stream": "IN", "subjects": ["in.one"], "ack-wait": "1s"}
@@ -138,7 +138,7 @@ async def test_what_was_deleted_where_no_chain_misses_it_is_found_by_the_hole(
     assert found.document["counts"] == {"missing": 1}
     (finding,) = found.document["findings"]
     assert finding["place"] == ("AUDIT:8" if taken.startswith("a chain") else "AUDIT:19")
-    await limit_stream(nc, "AUDIT", max_msgs_per_subject=1000)
+    await change_stream(nc, "AUDIT", max_msgs_per_subject=1000)
     found = await verify("AUDIT", "--server", nats_server.url)
     assert found.code == 0, f"such a limit makes holes by itself: {found.out}"
 
@@ -169,7 +169,7 @@ async def test_what_retention_removed_is_cut_and_no_finding(nc: Client, nats_ser
     if how == "purge":
         await api(nc, "STREAM.PURGE.AUDIT", {"seq": 11})
     else:
-        await limit_stream(nc, "AUDIT", max_msgs=34)
+        await change_stream(nc, "AUDIT", max_msgs=34)
     found = await verify("AUDIT", "--server", nats_server.url, "--json")
     assert found.code == 0, found.out
     assert found.document["cut"] == "retention or a purge has removed what was before sequence 11"
@@ -184,7 +184,7 @@ async def test_a_front_that_was_purged_by_subject_is_no_retention(nc: Client, na
     await api(nc, "STREAM.PURGE.AUDIT", {"filter": "audit.r", "seq": 10})
     found = await verify("AUDIT", "--server", nats_server.url, "--subject", "audit.r", "--json")
     assert found.document["counts"] == {"missing": 1}
-    await limit_stream(nc, "AUDIT", max_msgs_per_subject=1000)
+    await change_stream(nc, "AUDIT", max_msgs_per_subject=1000)
     found = await verify("AUDIT", "--server", nats_server.url, "--subject", "audit.r")
     assert found.code == 0
 

@@ -17,7 +17,7 @@ from gateway.jetstream.server import EmbeddedServer
 from tests.conftest import StartGateway
 from tests.support.arrivals import arrived, settled
 from tests.support.eventually import eventually
-from tests.support.small_routes import ONE, publish, route, seen, state_of
+from tests.support.small_routes import ONE, make_room, publish, route, seen, state_of
 from tests.support.streams import consumer_state, count
 
 STARTED = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -52,8 +52,7 @@ async def test_a_process_that_stood_still_loses_and_doubles_nothing(
     await stand_still(gateway.pid, seconds)
     await publish(full, "in.one", 20)
     await arrived(full, "OUT", 40)
-    config = {"name": "FULL", "subjects": ["full.>"], "max_msgs": -1, "discard": "new"}
-    await full.jetstream().update_stream(**config)
+    await make_room(full)
     messages = await arrived(full, "FULL", 21, 20)
     assert sorted(message.json["n"] for message in messages[1:]) == list(range(20))
     await settled(full, "stuck")

@@ -24,9 +24,9 @@ from gateway.jetstream.server import EmbeddedServer
 from tests.conftest import StartGateway
 from tests.support.distribution import install
 from tests.support.eventually import eventually
-from tests.support.order import arrivals, disorder
+from tests.support.order import arrivals, by_key, disorder, one_order
 from tests.support.process import GatewayProcess
-from tests.support.streams import Stored, api, consumer_state, make_stream, read_stream
+from tests.support.streams import api, change_stream, consumer_state, make_stream, read_stream
 
 log = logging.getLogger("tests")
 
@@ -161,19 +161,13 @@ class Storm:
             victim.signal(signal.SIGCONT)
         elif fault == "full":
             for stream in ("STRICT", "BYKEY"):
-                await self.limit(stream, 1)
+                await change_stream(self.nc, stream, max_msgs=1, discard="new")
             await asyncio.sleep(0.7)
             for stream in ("STRICT", "BYKEY"):
-                await self.limit(stream, -1)
+                await change_stream(self.nc, stream, max_msgs=-1)
         elif fault == "server":
             self.server.kill()
             await self.server.start()
-
-    async def limit(self, stream: str, most: int) -> None:
-        config = (await api(self.nc, f"STREAM.INFO.{stream}"))["config"]
-        assert "error" not in await api(
-            self.nc, f"STREAM.UPDATE.{stream}", {**config, "max_msgs": most, "discard": "new"}
-        )
 
 
 async def test_order_holds_through_a_storm(
@@ -208,7 +202,7 @@ async def test_order_holds_through_a_storm(
         ids = Counter(message.headers["Nats-Msg-Id"] for message in messages)
         doubled = [ident for ident, times in ids.items() if times > 1]
         events = Counter(arrived.sequence for arrived in arrivals(messages))
-        found = disorder(arrivals(messages, by_key if name == "bykey" else whole))
+        found = disorder(arrivals(messages, by_key if name == "bykey" else one_order))
         summary = f"{dict(storm.done)}: {last} events, {len(messages)} messages, {len(doubled)} doubled"
         log.info("%s: %s, %d out of order", name, summary, len(found))
         assert (found[:5], doubled[:5]) == ([], []), summary
@@ -232,11 +226,3 @@ async def progressed(nc: Client) -> bool:
             state["num_ack_pending"],
         )
     return True
-
-
-def whole(message: Stored) -> object:
-    return ""
-
-
-def by_key(message: Stored) -> object:
-    return message.json["key"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -11,6 +12,7 @@ from nats.aio.client import Client
 from gateway.jetstream.server import EmbeddedServer
 from gateway.plugin import Component
 from tests.support.running import RunningGateway
+from tests.support.secured import Servers
 from tests.support.streams import make_stream
 
 
@@ -71,3 +73,11 @@ async def streams(nc: Client) -> None:
     """IN (in.>), OUT (out.>) and DLQ (dlq.>)."""
     for name in ("IN", "OUT", "DLQ"):
         await make_stream(nc, name, [f"{name.lower()}.>"])
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[Servers]:
+    """Servers of the test's own."""
+    started = Servers(tmp_path)
+    yield started
+    started.end()

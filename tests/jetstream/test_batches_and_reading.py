@@ -17,11 +17,10 @@ from gateway.jetstream.oneshot import OneShot, connected
 from gateway.jetstream.server import EmbeddedServer
 from gateway.records import Message
 from gateway.routing.offline import NullMetrics
-from tests.support.chains import limit_stream
 from tests.support.eventually import eventually
 from tests.support.proxy import Proxy
 from tests.support.servers import gateway_url, permissions, restart_with
-from tests.support.streams import api, count, make_stream, read_stream
+from tests.support.streams import api, change_stream, count, make_stream, read_stream
 
 
 def context_of(link: OneShot) -> JetStreamContext:
@@ -232,7 +231,7 @@ async def test_the_limits_of_a_stream_do_not_stop_reading(nc: Client, link: OneS
     async for message in link.reader.read("A", 1, 2000):
         sequences.append(message.sequence)
         if message.sequence == 400:
-            await limit_stream(nc, "A", max_msgs=500)
+            await change_stream(nc, "A", max_msgs=500)
     assert sequences == sorted(set(sequences))
     assert sequences[-1] == 2000
     assert await count(nc, "A") == 500

@@ -22,7 +22,7 @@ from gateway.jetstream.oneshot import connected
 from gateway.jetstream.server import EmbeddedServer, free_port
 from gateway.routing.compile import compile_config
 from tests.support.servers import gateway_url, permissions, restart_with
-from tests.support.streams import api, make_stream
+from tests.support.streams import api, change_stream, make_stream
 
 SECOND = 1_000_000_000
 
@@ -150,8 +150,7 @@ async def test_what_does_not_fit_is_found_at_its_place(nats_server: EmbeddedServ
     leave, seal = held.pop("leave", ""), held.pop("seal", "")
     await good(nc, leave, **held)
     if seal:
-        made = (await api(nc, f"STREAM.INFO.{seal}"))["config"]
-        assert "error" not in await api(nc, f"STREAM.UPDATE.{seal}", {**made, "sealed": True})
+        await change_stream(nc, seal, sealed=True)
     (finding,) = await look(config(nats_server.url, route=fields))
     assert (finding.path, finding.warning) == (path, warning)
     assert words in finding.text

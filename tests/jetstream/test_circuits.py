@@ -12,21 +12,13 @@ from nats.js import JetStreamContext
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, in_flight, settled
 from tests.support.eventually import eventually
-from tests.support.running import read_config, registry_with
-from tests.support.streams import api, consumer_state, count, make_stream
+from tests.support.streams import change_stream, consumer_state, count, make_stream
 from tests.support.wire_tap import WireTap
 
 pytestmark = pytest.mark.usefixtures("streams")
 
 SHORT = 100_000_000
 """Nanoseconds of a duplicate window after which a repeat would be stored."""
-
-
-async def update(nc: Client, name: str, **changes: Any) -> None:
-    """Change a stream as an administrator does."""
-    config = (await api(nc, f"STREAM.INFO.{name}"))["config"]
-    answer = await api(nc, f"STREAM.UPDATE.{name}", {**config, **changes})
-    assert "error" not in answer, answer
 
 
 @pytest.mark.fault("target-full", "two-targets-down")
@@ -59,12 +51,12 @@ async def test_two_targets_with_two_faults_hold_an_event_and_the_third_gets_exac
         "one": True, "two": True, "three": False
     }  # fmt: skip
     await settled(nc, "good")
-    await update(nc, "ONE", max_msgs=100)
+    await change_stream(nc, "ONE", max_msgs=100)
     await arrived(nc, "ONE", 6)
     await eventually(lambda: not circuits["one"].open)
     assert circuits["two"].open
     assert await in_flight(nc) == 5
-    await update(nc, "TWO", max_bytes=1 << 20)
+    await change_stream(nc, "TWO", max_bytes=1 << 20)
     await arrived(nc, "TWO", 6)
     await settled(nc)
     assert await count(nc, "THREE") == 5
@@ -94,7 +86,7 @@ async def test_a_target_down_for_long_is_seen_to_heal_within_a_probe_though_the_
         await js.publish("in.a", b"%d" % number)
     await eventually(lambda: circuit.failures == 2, what="the pause would be the longest now")
     assert (await consumer_state(nc, "IN", "gateway-r"))["num_pending"] > 0, "nothing is pulled"
-    await update(nc, "FULL", max_msgs=100)
+    await change_stream(nc, "FULL", max_msgs=100)
     healed = time.monotonic()
     await arrived(nc, "FULL", 11)
     assert time.monotonic() - healed < 3
@@ -113,7 +105,7 @@ async def test_a_reconnect_probes_a_target_at_once(
     gateway = await run_gateway({"routes": [route(targets=[{"subject": "full.x", "name": "full"}], **fields)]})
     await js.publish("in.a", b"1")
     await eventually(lambda: gateway.stats().circuit_open)
-    await update(nc, "FULL", max_msgs=100)
+    await change_stream(nc, "FULL", max_msgs=100)
     await gateway.app._edge.connection.wire.force_reconnect()
     await arrived(nc, "FULL", 2)
     await settled(nc)
@@ -138,7 +130,7 @@ async def test_a_target_that_flaps_gets_every_event_once_and_neighbours_do_not_n
     for turn in range(1, 11):
         if turn < 10:
             await eventually(lambda: gateway.stats("r").circuit_open)
-        await update(nc, "FLAP", max_msgs=1 + 7 * turn)
+        await change_stream(nc, "FLAP", max_msgs=1 + 7 * turn)
         await arrived(nc, "FLAP", 1 + 7 * turn)
     await settled(nc)
     assert sorted(message.json for message in (await arrived(nc, "FLAP", 71))[1:]) == list(range(70))
@@ -202,7 +194,7 @@ async def test_an_event_forgotten_while_one_copy_was_held_is_not_sent_again_wher
     gateway.lane().disconnected_for(2)
     assert not gateway.lane().window.entries
     await eventually(lambda: gateway.stats().redeliveries >= 5)
-    await update(nc, "FULL", max_msgs=100)
+    await change_stream(nc, "FULL", max_msgs=100)
     await arrived(nc, "FULL", 6)
     await settled(nc)
     assert await count(nc, "BRIEF") == 5
@@ -223,15 +215,10 @@ async def test_a_reload_while_a_copy_is_held_longer_than_the_window_doubles_noth
         await js.publish("in.a", b"%d" % number)
     await arrived(nc, "BRIEF", 5)
     await eventually(lambda: len(gateway.lane()._sender.circuits["full"].held) >= 4)
-    running = gateway.app.config
     for turn in range(3):
-        changed = {
-            "nats": {"servers": running.nats.servers},
-            "routes": [route(targets=targets, timeout=f"{turn + 1}s")],
-        }
-        await gateway.app.reload(read_config(changed, registry_with(())), registry_with(()))
+        await gateway.reload({"routes": [route(targets=targets, timeout=f"{turn + 1}s")]})
         await eventually(lambda: gateway.stats().redeliveries >= 5 and gateway.stats().circuit_open)
-    await update(nc, "FULL", max_msgs=100)
+    await change_stream(nc, "FULL", max_msgs=100)
     await arrived(nc, "FULL", 6)
     await settled(nc)
     assert await count(nc, "BRIEF") == 5
@@ -252,7 +239,7 @@ async def test_a_crash_while_a_copy_is_held_longer_than_the_window_doubles_those
     await arrived(nc, "BRIEF", 1)
     await eventually(lambda: first.stats().circuit_open)
     await first.crash()
-    await update(nc, "FULL", max_msgs=100)
+    await change_stream(nc, "FULL", max_msgs=100)
     await run_gateway(config)
     await arrived(nc, "FULL", 2)
     await settled(nc)

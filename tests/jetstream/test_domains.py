@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,14 +16,6 @@ from tests.jetstream.test_permissions import config, needed, prepare, use_everyt
 from tests.support.eventually import eventually
 from tests.support.running import RunningGateway, read_config, registry_with
 from tests.support.secured import Servers, client, gateway
-
-
-@pytest.fixture
-def servers(tmp_path: Path) -> Iterator[Servers]:
-    """Servers of the test's own."""
-    started = Servers(tmp_path)
-    yield started
-    started.end()
 
 
 def leaf_of(hub_port: int) -> str:

@@ -14,8 +14,9 @@ from gateway.jetstream.server import EmbeddedServer
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, in_flight, settled
 from tests.support.eventually import eventually
+from tests.support.logged import logged
 from tests.support.servers import gateway_url, permissions, reload_with, restart_with
-from tests.support.streams import api, count, make_stream, read_stream
+from tests.support.streams import api, change_stream, count, make_stream, read_stream
 
 
 class RejectOdd(Transform, name="reject-odd"):
@@ -24,10 +25,6 @@ class RejectOdd(Transform, name="reject-odd"):
     def apply(self, event: Event) -> Event:
         assert event.body % 2 == 0
         return event
-
-
-def told(caplog: pytest.LogCaptureFixture, event: str) -> list[logging.LogRecord]:
-    return [record for record in caplog.records if record.__dict__.get("event") == event]
 
 
 @pytest.mark.usefixtures("streams")
@@ -90,7 +87,7 @@ async def test_dead_letters_that_come_back_to_their_route_are_parked_and_multipl
     source = {"subjects": [">"], "ack-wait": "30s"}
     routes = [route(name, source=source, transforms=["reject-odd"]) for name in ("one", "two")]
     gateway = await run_gateway({"routes": routes}, RejectOdd)
-    await eventually(lambda: len(told(caplog, "route.reads-its-letters")) == 2)
+    await eventually(lambda: len(logged(caplog, "route.reads-its-letters")) == 2)
     await js.publish("in.a", b"1")
     await js.publish("in.a", b"2")
     one, two = gateway.stats("one"), gateway.stats("two")
@@ -106,7 +103,7 @@ async def test_dead_letters_that_come_back_to_their_route_are_parked_and_multipl
     for name in ("one", "two"):
         assert await in_flight(nc, name) == 2
     await arrived(nc, "OUT", 2)
-    assert len(told(caplog, "event.parked")) == 2, "one line a route"
+    assert len(logged(caplog, "event.parked")) == 2, "one line a route"
     # Whoever mends it takes the letters out of the source.
     await js.purge_stream("IN", subject="dlq.>")
     await settled(nc, "one")
@@ -155,8 +152,8 @@ async def test_a_dead_letter_stream_that_keeps_only_what_is_consumed_is_warned_o
         await make_stream(nc, name, [f"{name.lower()}.>"])
     await make_stream(nc, "DLQ", ["dlq.>"], retention="interest")
     await run_gateway({"routes": [route()], "streams": [{"name": "DLQ", "subjects": ["dlq.>"]}]})
-    await eventually(lambda: told(caplog, "route.letters-not-kept"))
-    (warning,) = told(caplog, "route.letters-not-kept")
+    await eventually(lambda: logged(caplog, "route.letters-not-kept"))
+    (warning,) = logged(caplog, "route.letters-not-kept")
     assert warning.message == "DLQ, which takes dlq.r, keeps only what somebody consumes"
 
 
@@ -168,8 +165,7 @@ async def test_a_parked_event_is_not_sent_again_to_the_targets_that_have_it(
     """It comes back every retry.max, for longer than any duplicate window, until its dead letter fits."""
     await make_stream(nc, "SMALL", ["small.x"], max_msg_size=500)
     await make_stream(nc, "BRIEF", ["brief.x"], duplicate_window=100_000_000)
-    config = (await api(nc, "STREAM.INFO.DLQ"))["config"]
-    assert "error" not in await api(nc, "STREAM.UPDATE.DLQ", {**config, "max_msg_size": 1000})
+    await change_stream(nc, "DLQ", max_msg_size=1000)
     targets: list[dict[str, Any]] = [{"subject": f"{name}.x", "name": name} for name in ("small", "brief")]
     gateway = await run_gateway({"routes": [route(targets=targets)]})
     stats = gateway.stats()
@@ -180,7 +176,7 @@ async def test_a_parked_event_is_not_sent_again_to_the_targets_that_have_it(
     assert stats.up
     await js.publish("in.a", b"2")
     await arrived(nc, "SMALL", 1)
-    assert "error" not in await api(nc, "STREAM.UPDATE.DLQ", {**config, "max_msg_size": -1})
+    await change_stream(nc, "DLQ", max_msg_size=-1)
     (letter,) = await arrived(nc, "DLQ", 1)
     assert letter.headers["Gateway-Failed-Targets"] == "small"
     await settled(nc)

@@ -10,9 +10,8 @@ from nats.js import JetStreamContext
 
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, in_flight, settled
-from tests.support.chains import limit_stream
 from tests.support.eventually import eventually
-from tests.support.streams import count, make_stream
+from tests.support.streams import change_stream, count, make_stream
 
 pytestmark = pytest.mark.usefixtures("queue")
 
@@ -72,7 +71,7 @@ async def test_a_work_queue_lets_go_of_an_event_only_after_its_dead_letter_is_st
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
     """A TERM removes it from the stream: killed before the letter is stored, and again before the TERM, it is there."""
-    await limit_stream(nc, "DLQ", max_msgs=1, discard="new")
+    await change_stream(nc, "DLQ", max_msgs=1, discard="new")
     await js.publish("dlq.old", b"0")
     config: dict[str, Any] = {"routes": [route(source={"ack-wait": "1s"})]}
     await js.publish("in.a", b"{bad")
@@ -83,7 +82,7 @@ async def test_a_work_queue_lets_go_of_an_event_only_after_its_dead_letter_is_st
     second = await run_gateway(config, wait=False)
     await eventually(lambda: second.stats().received == 1)
     second.lane()._source.term = lambda token, reason: None  # type: ignore[method-assign]
-    await limit_stream(nc, "DLQ", max_msgs=-1)
+    await change_stream(nc, "DLQ", max_msgs=-1)
     await arrived(nc, "DLQ", 2)
     assert await count(nc, "IN") == 1
     await second.crash()

@@ -16,7 +16,7 @@ from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, in_flight, settled
 from tests.support.eventually import eventually
 from tests.support.running import RunningGateway
-from tests.support.streams import api, consumer_state, count, make_stream, read_message, stream_state
+from tests.support.streams import api, change_stream, consumer_state, count, make_stream, read_message, stream_state
 
 pytestmark = pytest.mark.usefixtures("streams")
 
@@ -30,14 +30,7 @@ async def fill(js: JetStreamContext, nc: Client) -> None:
 
 
 async def make_room(nc: Client) -> None:
-    await change(nc, "FULL", max_msgs=-1)
-
-
-async def change(nc: Client, stream: str, **fields: Any) -> None:
-    """Change a stream's config, in the server's own words."""
-    config = (await api(nc, f"STREAM.INFO.{stream}"))["config"]
-    answer = await api(nc, f"STREAM.UPDATE.{stream}", {**config, **fields})
-    assert "error" not in answer, answer["error"]
+    await change_stream(nc, "FULL", max_msgs=-1)
 
 
 async def send(js: JetStreamContext, *numbers: int, subject: str = "in.a") -> None:
@@ -161,7 +154,7 @@ async def test_a_sealed_stream_is_worked_off_by_old_durables_and_by_new_ones(
     await send(js, 1, 2)
     await js.publish("in.a", b"{bad")
     await holding(gateway, 2)
-    await change(nc, "IN", sealed=True)
+    await change_stream(nc, "IN", sealed=True)
     await make_room(nc)
     assert sorted(await stored(nc, "FULL", 3)) == [0, 1, 2]
     await settled(nc)
@@ -213,7 +206,7 @@ async def test_messages_that_limits_remove_while_they_wait_leave_a_gap_and_no_st
     gateway = await run_gateway({"routes": [route(**HELD, **{"max-in-flight": 2})]})
     await send(js, 1, 2)
     await holding(gateway, 2)
-    await change(nc, "IN", max_msgs=3)
+    await change_stream(nc, "IN", max_msgs=3)
     await send(js, *range(3, 11))
     await make_room(nc)
     assert sorted(await stored(nc, "FULL", 6)) == [0, 1, 2, 8, 9, 10]
@@ -246,13 +239,13 @@ async def test_a_filter_that_no_subject_of_the_stream_matches_any_more_is_said_s
     monkeypatch.setattr(source_module, "LOOK_EVERY", 0.2)
     gateway = await run_gateway({"routes": [route()]})
     await send(js, 1)
-    await change(nc, "IN", subjects=["new.>"])
+    await change_stream(nc, "IN", subjects=["new.>"])
     stats = gateway.stats()
     await eventually(lambda: stats.code == "source-unmatched")
     assert stats.up
     assert "no new message of IN can match in.>" in stats.reason
     assert "IN takes new.>" in stats.reason
-    await change(nc, "IN", subjects=["new.>", "in.>"])
+    await change_stream(nc, "IN", subjects=["new.>", "in.>"])
     await eventually(lambda: stats.code == "")
     await send(js, 2)
     assert await stored(nc, "OUT", 2) == [1, 2]

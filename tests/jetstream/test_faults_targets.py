@@ -15,8 +15,9 @@ from tests.conftest import connected
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, in_flight, settled
 from tests.support.eventually import eventually
+from tests.support.logged import logged
 from tests.support.servers import restart_with
-from tests.support.streams import api, count, make_stream
+from tests.support.streams import api, change_stream, count, make_stream
 
 BILLING: dict[str, Any] = {"subject": "billing.x", "name": "billing"}
 
@@ -27,12 +28,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.routing.verdict.REFUSAL_CONFIRMED_AFTER", 0.5)
 
 
-async def seal(nc: Client, name: str) -> None:
-    config = (await api(nc, f"STREAM.INFO.{name}"))["config"]
-    answer = await api(nc, f"STREAM.UPDATE.{name}", {**config, "sealed": True})
-    assert "error" not in answer, answer
-
-
 @pytest.mark.usefixtures("streams")
 @pytest.mark.fault("target-sealed")
 async def test_a_sealed_target_takes_its_route_down_and_no_event_to_the_dead_letters(
@@ -41,7 +36,7 @@ async def test_a_sealed_target_takes_its_route_down_and_no_event_to_the_dead_let
     """The server's "never" is about the stream, not about the event: each event would be a dead letter."""
     await make_stream(nc, "BILLING", ["billing.>"])
     gateway = await run_gateway({"routes": [route(targets=[BILLING]), route("good")]})
-    await seal(nc, "BILLING")
+    await change_stream(nc, "BILLING", sealed=True)
     for number in range(10):
         await js.publish("in.a", b"%d" % number)
     stats = await gateway.down("refused", "r")
@@ -63,7 +58,7 @@ async def test_a_sealed_stream_behind_a_templated_subject_is_a_refusal_of_its_ow
 ) -> None:
     """Once it has been seen twice; the other streams of the template go on."""
     await make_stream(nc, "OLD", ["old.>"])
-    await seal(nc, "OLD")
+    await change_stream(nc, "OLD", sealed=True)
     gateway = await run_gateway({"routes": [route(targets=[{"subject": "{to}.x", "name": "to"}])]})
     for to in ("old", "out"):
         await js.publish("in.a", b'{"to": "%b"}' % to.encode())
@@ -232,15 +227,11 @@ async def test_a_duplicate_window_below_ack_wait_is_warned_of_and_a_crash_stores
         await js.publish("in.a", b"1")
         await eventually(lambda: lost)
         await first.crash()
-
-    def warnings() -> list[logging.LogRecord]:
-        return [record for record in caplog.records if record.__dict__.get("event") == "target.short-window"]
-
-    await eventually(warnings)
-    (warning,) = warnings()
+    await eventually(lambda: logged(caplog, "target.short-window"))
+    (warning,) = logged(caplog, "target.short-window")
     assert "target billing: the duplicate window of BILLING is 0.1 s, shorter than ack-wait, 1 s" in warning.message
     # 1 s + 2 x 400 ms + 5 s.
-    assert warning.__dict__["hint"] == "nats stream edit BILLING --dupe-window 7s"
+    assert warning.hint == "nats stream edit BILLING --dupe-window 7s"
     await run_gateway(config)
     await settled(nc)
     assert (await count(nc, "BILLING"), await count(nc, "OUT")) == (2, 1)

@@ -11,7 +11,6 @@ import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
-from gateway.app import Application
 from gateway.config import model
 from gateway.jetstream.server import EmbeddedServer
 from gateway.jetstream.signin import fingerprint
@@ -19,7 +18,7 @@ from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, settled
 from tests.support.eventually import eventually
 from tests.support.publisher import Publisher
-from tests.support.running import RunningGateway, read_config, registry_with
+from tests.support.running import RunningGateway
 from tests.support.servers import reload_with, restart_with
 from tests.support.streams import make_stream
 
@@ -41,11 +40,6 @@ def users(gw: str = "old") -> str:
 
 def of(server: EmbeddedServer, routes: list[dict[str, Any]], **nats: Any) -> dict[str, Any]:
     return {"nats": {"servers": [server.url], **nats}, "http": "off", "drain": "5s", "routes": routes}
-
-
-async def reload(app: Application, config: dict[str, Any]) -> None:
-    registry = registry_with([])
-    await app.reload(read_config(config, registry), registry)
 
 
 def moved(gateway: RunningGateway, generation: int) -> bool:
@@ -72,7 +66,7 @@ async def test_another_user_is_gone_over_to_under_load_and_nothing_is_lost_or_co
             goal = gateway.stats().received + 300
             await eventually(lambda goal=goal: gateway.stats().received >= min(goal, 2000), 20)  # type: ignore[misc]
             who = {"user": "next", "password": "next"} if generation % 2 == 0 else {"user": "gw", "password": "old"}
-            await reload(gateway.app, of(nats_server, routes, **who))
+            await gateway.reload(of(nats_server, routes, **who))
             await eventually(lambda generation=generation: moved(gateway, generation))  # type: ignore[misc]
         await publishing
         await publisher.settled()
@@ -97,7 +91,7 @@ async def test_a_password_the_server_has_changed_is_used_after_a_reload(
     await eventually(lambda: not gateway.app.stats.connected, what="kicked out")
     await js.publish("in.a", b"1")
     # With a route that changes as well, which cannot finish anything now: the successor waits for the connection.
-    await reload(gateway.app, of(nats_server, [route(description="another")], user="gw", password="new"))
+    await gateway.reload(of(nats_server, [route(description="another")], user="gw", password="new"))
     await gateway.up(timeout=20)
     await arrived(nc, "OUT", 1)
     await settled(nc)
@@ -110,7 +104,7 @@ async def test_a_gateway_that_was_started_with_a_wrong_password_takes_the_right_
     await js.publish("in.a", b"1")
     gateway = await run_gateway(of(nats_server, [route()], user="gw", password="wrong"), wait=False)
     await gateway.down("disconnected")
-    await reload(gateway.app, of(nats_server, [route()], user="gw", password="old"))
+    await gateway.reload(of(nats_server, [route()], user="gw", password="old"))
     await gateway.up()
     await arrived(nc, "OUT", 1)
 
@@ -128,14 +122,14 @@ async def test_a_sign_in_that_is_refused_leaves_the_connection_there_is_and_says
     await restart_with(nats_server, nc, users())
     routes = [route()]
     gateway = await run_gateway(of(nats_server, routes, user="gw", password="old"))
-    await reload(gateway.app, of(nats_server, routes, user="later", password="later"))
+    await gateway.reload(of(nats_server, routes, user="later", password="later"))
     await eventually(lambda: "cannot connect as the config says now" in caplog.text)
     assert "later" not in caplog.text
     await js.publish("in.a", b"1")
     await arrived(nc, "OUT", 1)
     # A route that changes meanwhile drains on the connection there is.
     routes = [route(description="another")]
-    await reload(gateway.app, of(nats_server, routes, user="later", password="later"))
+    await gateway.reload(of(nats_server, routes, user="later", password="later"))
     await js.publish("in.a", b"2")
     await arrived(nc, "OUT", 2)
     assert moved(gateway, 1)
@@ -151,7 +145,7 @@ async def test_the_end_does_not_wait_for_a_move_that_cannot_be_made(
     nats_server: EmbeddedServer, nc: Client, run_gateway: RunGateway, route: Route
 ) -> None:
     gateway = await run_gateway(of(nats_server, [route()]))
-    await reload(gateway.app, of(nats_server, [route()], servers=["nats://127.0.0.1:1"]))
+    await gateway.reload(of(nats_server, [route()], servers=["nats://127.0.0.1:1"]))
     async with asyncio.timeout(3):
         await gateway.stop()
 
@@ -162,9 +156,9 @@ async def test_a_reload_that_says_nothing_new_of_the_servers_leaves_the_connecti
     """Nor one that takes back what could not be done."""
     gateway = await run_gateway(of(nats_server, [route()]))
     wire = gateway.app._edge.connection.wire
-    await reload(gateway.app, of(nats_server, [route(), route("more")]))
-    await reload(gateway.app, of(nats_server, [route()], servers=["nats://127.0.0.1:1"]))
-    await reload(gateway.app, of(nats_server, [route()]))
+    await gateway.reload(of(nats_server, [route(), route("more")]))
+    await gateway.reload(of(nats_server, [route()], servers=["nats://127.0.0.1:1"]))
+    await gateway.reload(of(nats_server, [route()]))
     await gateway.up()
     connection = gateway.app._edge.connection
     assert connection._stands()
@@ -184,7 +178,7 @@ async def test_what_a_target_holds_goes_on_after_a_move(
     await js.publish("in.a", b"1")
     await eventually(lambda: gateway.stats().circuit_open)
     sent_again = await nc.subscribe("out.>")
-    await reload(gateway.app, of(nats_server, routes, user="next", password="next"))
+    await gateway.reload(of(nats_server, routes, user="next", password="next"))
     await eventually(lambda: moved(gateway, 2) and gateway.stats().up)
     await js.purge_stream("FULL")
     await arrived(nc, "FULL", 1)

@@ -14,8 +14,8 @@ from gateway.jetstream.server import EmbeddedServer
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, settled
 from tests.support.eventually import eventually
-from tests.support.order import arrivals, disorder
-from tests.support.streams import Stored, api, consumer_state, count, make_stream, read_stream
+from tests.support.order import arrivals, by_key, disorder
+from tests.support.streams import api, change_stream, consumer_state, count, make_stream, read_stream
 
 STRICT: Any = "strict"
 BY_KEY = {"key": "key"}
@@ -72,16 +72,6 @@ async def publish(nc: Client, events: range, keys: int = 4, **more: Any) -> None
     await js.publish(*bodies[-1])
 
 
-async def limit(nc: Client, stream: str, most: int) -> None:
-    """Have a stream take no more than `most` messages; -1 for as many as there are."""
-    config = (await api(nc, f"STREAM.INFO.{stream}"))["config"]
-    assert "error" not in await api(nc, f"STREAM.UPDATE.{stream}", {**config, "max_msgs": most, "discard": "new"})
-
-
-def by_key(message: Stored) -> object:
-    return message.json["key"]
-
-
 @pytest.mark.parametrize("ordering", [STRICT, BY_KEY, {"key": "$subject.1"}])
 async def test_events_that_are_tried_again_keep_their_place(
     nc: Client, streams: None, run_gateway: RunGateway, route: Route, ordering: Any
@@ -124,13 +114,13 @@ async def test_copies_of_a_split_stay_in_order_through_a_full_target(
     for n in range(12):
         body = {"key": f"k{n % 3}", "items": [{"i": i} for i in range(5)]}
         await js.publish("in.it", json.dumps(body).encode())
-    await limit(nc, "OUT", 7)
+    await change_stream(nc, "OUT", max_msgs=7, discard="new")
     targets = [{"subject": "out.a", "name": "a"}, {"subject": "out.b", "name": "b"}]
     await run_gateway({"routes": [route(ordering=ordering, transforms=[{"split": "items"}], targets=targets)]})
     for most in (7, 31, 64):
-        await limit(nc, "OUT", most)
+        await change_stream(nc, "OUT", max_msgs=most, discard="new")
         await arrived(nc, "OUT", most)
-    await limit(nc, "OUT", -1)
+    await change_stream(nc, "OUT", max_msgs=-1, discard="new")
     messages = await arrived(nc, "OUT", 120)
     keys = {sequence: f"k{(sequence - 1) % 3}" for sequence in range(1, 13)}
     for target in ("out.a", "out.b"):

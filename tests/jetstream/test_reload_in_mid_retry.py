@@ -12,12 +12,11 @@ from nats.js import JetStreamContext
 
 from gateway import Event, Retry, Transform
 from gateway.jetstream.server import EmbeddedServer
-from gateway.plugin import Component
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import settled
 from tests.support.eventually import eventually
 from tests.support.running import RunningGateway, read_config, registry_with
-from tests.support.streams import api, consumer_state, count, make_stream, read_stream
+from tests.support.streams import change_stream, consumer_state, count, make_stream, read_stream
 
 HELD = 10
 FULL = {"subject": "full.x", "name": "full"}
@@ -35,12 +34,6 @@ async def streams(nc: Client) -> None:
     await nc.jetstream().publish("full.x", b'{"n": -1}')
 
 
-async def reload(gateway: RunningGateway, server: EmbeddedServer, *routes: Any, components: Any = ()) -> Any:
-    config = {"nats": {"servers": [server.url]}, "http": "off", "drain": "5s", "routes": list(routes)}
-    registry = registry_with(list[type[Component]](components))
-    return await gateway.app.reload(read_config(config, registry), registry)
-
-
 async def held(gateway: RunningGateway, js: JetStreamContext, nc: Client, name: str = "") -> None:
     """Ten events, each with its copy in OUT, wait for the target that is full, longer than OUT remembers."""
     for number in range(HELD):
@@ -55,8 +48,7 @@ async def held(gateway: RunningGateway, js: JetStreamContext, nc: Client, name: 
 
 
 async def make_room(nc: Client) -> None:
-    config = (await api(nc, "STREAM.INFO.FULL"))["config"]
-    assert "error" not in await api(nc, "STREAM.UPDATE.FULL", {**config, "max_msgs": -1})
+    await change_stream(nc, "FULL", max_msgs=-1)
 
 
 async def stored(nc: Client) -> Counter[str]:
@@ -81,7 +73,6 @@ async def stored(nc: Client) -> Counter[str]:
     ids=["added", "removed", "reordered", "added-first", "renamed", "moved"],
 )
 async def test_targets_that_change_while_one_is_held_get_what_they_miss_and_nothing_twice(
-    nats_server: EmbeddedServer,
     nc: Client,
     js: JetStreamContext,
     run_gateway: RunGateway,
@@ -92,7 +83,7 @@ async def test_targets_that_change_while_one_is_held_get_what_they_miss_and_noth
     """Also where the target that has its copies no longer knows of them: the gateway does."""
     gateway = await run_gateway({"routes": [route(targets=[FULL, OUT], source={"ack-wait": "30s"})]})
     await held(gateway, js, nc)
-    await reload(gateway, nats_server, route(targets=after, source={"ack-wait": "30s"}))
+    await gateway.reload({"routes": [route(targets=after, source={"ack-wait": "30s"})]})
     await make_room(nc)
     await settled(nc)
     assert await stored(nc) == wanted
@@ -100,13 +91,13 @@ async def test_targets_that_change_while_one_is_held_get_what_they_miss_and_noth
 
 
 async def test_reload_after_reload_while_a_target_is_held(
-    nats_server: EmbeddedServer, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
     """What is known of the events goes from each to the next; `published` counts a copy once."""
     gateway = await run_gateway({"routes": [route(targets=[FULL, OUT])]})
     await held(gateway, js, nc)
     for number in range(5):
-        await reload(gateway, nats_server, route(targets=[FULL, OUT], description=f"the {number}th"))
+        await gateway.reload({"routes": [route(targets=[FULL, OUT], description=f"the {number}th")]})
         await eventually(lambda: gateway.stats().circuit_open)
         await asyncio.sleep(0.15)  # OUT's duplicate window
     await make_room(nc)
@@ -123,7 +114,7 @@ class Later(Transform, name="later"):
 
 
 async def test_tries_of_an_event_count_over_a_reload(
-    nats_server: EmbeddedServer, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
     """A config that is reloaded every minute must not keep an event from its dead letter for ever."""
     retry = {"attempts": 6, "initial": "300ms", "max": "300ms", "factor": 1}
@@ -131,9 +122,7 @@ async def test_tries_of_an_event_count_over_a_reload(
     await js.publish("in.a", b"1")
     lane = gateway.lane()
     await eventually(lambda: any(tries.failed >= 3 for tries in lane.window.history.values()))
-    await reload(
-        gateway, nats_server, route(transforms=["later"], retry=retry, description="another"), components=[Later]
-    )
+    await gateway.reload({"routes": [route(transforms=["later"], retry=retry, description="another")]}, Later)
 
     async def dead() -> bool:
         return await count(nc, "DLQ") == 1
@@ -145,7 +134,7 @@ async def test_tries_of_an_event_count_over_a_reload(
 
 
 async def test_routes_that_swap_their_durables_never_hold_one_together(
-    nats_server: EmbeddedServer, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
     """Each goes on where the other was; what the one holds goes back before the other asks."""
 
@@ -159,7 +148,7 @@ async def test_routes_that_swap_their_durables_never_hold_one_together(
     for number in range(HELD):
         await js.publish("in.a", b'{"n": %d}' % number)
     await eventually(lambda: gateway.stats("one").circuit_open and gateway.stats("two").received == HELD)
-    assert await reload(gateway, nats_server, *pair("d-two", "d-one")) == {
+    assert await gateway.reload({"routes": pair("d-two", "d-one")}) == {
         "stopped": [], "replaced": ["one", "two"], "started": []
     }  # fmt: skip
     await gateway.up()
@@ -181,7 +170,7 @@ async def test_routes_that_swap_their_durables_never_hold_one_together(
 
 
 async def test_a_durable_that_goes_to_another_route_is_opened_after_the_one_that_had_it_has_drained(
-    nats_server: EmbeddedServer, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
     """What hangs in the one is given back, or settled, before the other asks."""
     Hangs.entered, Hangs.may_go = asyncio.Event(), asyncio.Event()
@@ -190,7 +179,7 @@ async def test_a_durable_that_goes_to_another_route_is_opened_after_the_one_that
     gateway = await run_gateway({"routes": [had, route("other")]}, Hangs)
     await js.publish("in.a", b'{"n": 1}')
     await asyncio.wait_for(Hangs.entered.wait(), 5)
-    reloading = asyncio.create_task(reload(gateway, nats_server, gets, route("new"), components=[Hangs]))
+    reloading = asyncio.create_task(gateway.reload({"routes": [gets, route("new")]}, Hangs))
     await eventually(lambda: "new" in gateway.app.stats.routes)
     await gateway.up("new")
     assert gateway.stats("had").state == "draining"
@@ -203,7 +192,7 @@ async def test_a_durable_that_goes_to_another_route_is_opened_after_the_one_that
 
 
 async def test_a_durable_of_the_same_name_on_another_stream_is_another_one(
-    nats_server: EmbeddedServer, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
     """Sequences of one stream say nothing of the other's: all of its events are published."""
     gateway = await run_gateway({"routes": [route(targets=[FULL, OUT], source={"durable": "d", "ack-wait": "30s"})]})
@@ -211,7 +200,7 @@ async def test_a_durable_of_the_same_name_on_another_stream_is_another_one(
     for number in range(3):
         await js.publish("other.a", b'{"n": %d}' % (1000 + number))
     other = {"stream": "OTHER", "subjects": ["other.>"], "durable": "d", "ack-wait": "30s"}
-    await reload(gateway, nats_server, route(targets=[OUT], source=other))
+    await gateway.reload({"routes": [route(targets=[OUT], source=other)]})
 
     async def there() -> bool:
         return await count(nc, "OUT") == HELD + 3
@@ -222,7 +211,7 @@ async def test_a_durable_of_the_same_name_on_another_stream_is_another_one(
 
 
 async def test_no_route_waits_for_the_drain_of_another(
-    nats_server: EmbeddedServer, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
     """One whose step hangs drains for as long as it may; the others go on at once."""
     Hangs.entered, Hangs.may_go = asyncio.Event(), asyncio.Event()
@@ -232,7 +221,7 @@ async def test_no_route_waits_for_the_drain_of_another(
     await js.publish("in.slow", b'{"n": 1}')
     await asyncio.wait_for(Hangs.entered.wait(), 5)
     changed = [{**slow, "description": "another"}, {**quick, "description": "another"}]
-    reloading = asyncio.create_task(reload(gateway, nats_server, *changed, components=[Hangs]))
+    reloading = asyncio.create_task(gateway.reload({"routes": changed}, Hangs))
     await eventually(lambda: gateway.stats("slow").state == "draining")
     await gateway.up("quick", timeout=2)
     await js.publish("in.quick", b'{"n": 2}')
@@ -266,7 +255,7 @@ async def test_a_reload_while_there_is_no_server_does_not_wait_for_one(
     await nats_server.stop()
     await eventually(lambda: not gateway.app.stats.connected)
     async with asyncio.timeout(3):
-        await reload(gateway, nats_server, route(targets=[FULL, OUT, LATE], source={"ack-wait": "1s"}))
+        await gateway.reload({"routes": [route(targets=[FULL, OUT, LATE], source={"ack-wait": "1s"})]})
     await nats_server.start()
     await eventually(lambda: nc.is_connected)
     await make_room(nc)
@@ -295,6 +284,6 @@ async def test_a_plugin_that_went_away_keeps_its_route_down_and_its_events_in_th
     await settled(nc, "other")
     assert gateway.lane("other") is other
     assert await stored(nc) == {"out.it": 1}
-    await reload(gateway, nats_server, *routes, components=[Hangs])
+    await gateway.reload({"routes": routes}, Hangs)
     await settled(nc, "needs")
     assert await stored(nc) == {"out.it": 2}

@@ -18,7 +18,7 @@ from gateway.routing.route import CompiledRoute
 from gateway.runtime.lane import Lane
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.eventually import eventually
-from tests.support.running import RunningGateway, read_config, registry_with
+from tests.support.running import RunningGateway
 from tests.support.servers import restart_with
 from tests.support.streams import make_stream
 
@@ -67,8 +67,7 @@ async def test_reloads_leave_no_task_thread_subscription_or_object_behind(
     gateway = await run_gateway(config(0))
     seen: list[dict[str, Any]] = []
     for number in range(1, 17):
-        registry = registry_with([])
-        await gateway.app.reload(read_config(config(number), registry), registry)
+        await gateway.reload(config(number))
         await eventually(lambda number=number: gateway.app._edge.connection.generation == number + 1)  # type: ignore[misc]
         await gateway.up()
         if number in (4, 16):

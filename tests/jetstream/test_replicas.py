@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 from nats.aio.client import Client
@@ -14,7 +13,8 @@ from gateway.jetstream.server import EmbeddedServer
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived
 from tests.support.eventually import eventually
-from tests.support.running import RunningGateway, read_config, registry_with
+from tests.support.logged import logged
+from tests.support.running import RunningGateway
 from tests.support.servers import gateway_url, permissions, restart_with
 from tests.support.streams import api, count
 
@@ -35,10 +35,6 @@ def seen(gateway: RunningGateway) -> tuple[int, int]:
     return gateway.app.stats.replicas, gateway.app.stats.replica_configs
 
 
-def events(caplog: pytest.LogCaptureFixture, name: str) -> list[Any]:
-    return [record for record in caplog.records if getattr(record, "event", "") == name]
-
-
 @pytest.mark.fault("replicas-differ")
 @pytest.mark.usefixtures("quick")
 async def test_replicas_that_run_different_configs_are_told_of_once_on_each_side(
@@ -49,18 +45,18 @@ async def test_replicas_that_run_different_configs_are_told_of_once_on_each_side
     await eventually(lambda: seen(one) == (1, 1))
     two = await run_gateway({"routes": [route()]})
     await eventually(lambda: seen(one) == seen(two) == (2, 1))
-    assert not events(caplog, "replicas.config-differs")
+    assert not logged(caplog, "replicas.config-differs")
 
     three = await run_gateway({"routes": [route(rate="500/s")]})
     await eventually(lambda: seen(one) == seen(two) == seen(three) == (3, 2))
-    found = events(caplog, "replicas.config-differs")
+    found = logged(caplog, "replicas.config-differs")
     assert len(found) == 3, "one line each, however often they look"
     digests = {one.app.config.digest: 2, three.app.config.digest: 1}
     assert [record.configs for record in found] == [digests] * 3
 
     await three.stop()
     await eventually(lambda: seen(one) == seen(two) == (2, 1), what="its record goes with it")
-    assert len(events(caplog, "replicas.config-agrees")) == 2
+    assert len(logged(caplog, "replicas.config-agrees")) == 2
 
 
 @pytest.mark.usefixtures("quick")
@@ -75,13 +71,10 @@ async def test_the_record_of_a_replica_that_died_dies_after_it(run_gateway: RunG
 async def test_a_reload_is_seen_by_the_others(run_gateway: RunGateway, route: Route) -> None:
     one, two = await run_gateway({"routes": [route()]}), await run_gateway({"routes": [route()]})
     await eventually(lambda: seen(one) == (2, 1))
-    registry = registry_with([])
-    other = read_config(
-        {"nats": {"servers": one.app.config.nats.servers}, "http": "off", "routes": [route(rate="5/s")]}, registry
-    )
-    await two.app.reload(other, registry)
+    other = {"routes": [route(rate="5/s")]}
+    await two.reload(other)
     await eventually(lambda: seen(one) == seen(two) == (2, 2))
-    await one.app.reload(other, registry)
+    await one.reload(other)
     await eventually(lambda: seen(one) == seen(two) == (2, 1))
 
 
@@ -125,13 +118,13 @@ async def test_without_the_right_to_a_bucket_the_gateway_works_and_says_so_once(
     monkeypatch.setattr("gateway.jetstream.api.TIMEOUT", 0.5)
     monkeypatch.setattr("gateway.jetstream.bucket.PATIENCE", 0.5)
     gateway = await run_gateway({"nats": {"servers": [gateway_url(nats_server)]}, "routes": [route()]})
-    await eventually(lambda: events(caplog, "replicas.unknown"))
+    await eventually(lambda: logged(caplog, "replicas.unknown"))
     await js.publish("in.a", b"1")
     await arrived(nc, "OUT", 1)
     assert seen(gateway) == (0, 0)
     looks = gateway.app.edge.replicas
     await eventually(lambda: looks._pause > 0.3, what="it looked again, and later")
-    assert len(events(caplog, "replicas.unknown")) == 1
+    assert len(logged(caplog, "replicas.unknown")) == 1
     assert gateway.stats().up
 
 

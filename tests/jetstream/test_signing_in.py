@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -21,14 +20,6 @@ from tests.support.servers import reload_with
 
 HARD = "p@:/%?#[ ]ß\"'{$}"
 """A password with everything that means something elsewhere."""
-
-
-@pytest.fixture
-def servers(tmp_path: Path) -> Iterator[Servers]:
-    """Servers of the test's own."""
-    started = Servers(tmp_path)
-    yield started
-    started.end()
 
 
 def with_users(*users: str) -> str:

@@ -13,11 +13,11 @@ from nats.js import JetStreamContext
 from gateway.jetstream.server import EmbeddedServer
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, in_flight, settled
-from tests.support.chains import codes, limit_stream, recorded, stored_chain, verified
+from tests.support.chains import codes, recorded, stored_chain, verified
 from tests.support.eventually import eventually
 from tests.support.proxy import Frame, Proxy
 from tests.support.servers import gateway_url, permissions, reload_with, restart_with
-from tests.support.streams import api, consumer_state, count, make_stream, read_stream
+from tests.support.streams import api, change_stream, consumer_state, count, make_stream, read_stream
 
 pytestmark = pytest.mark.usefixtures("streams")
 
@@ -157,7 +157,7 @@ async def test_a_missing_stream_holds_the_route_and_says_what_to_do(
 async def test_a_full_stream_holds_the_route_until_it_is_raised(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
-    await limit_stream(nc, "AUDIT", discard="new", max_msgs=20)
+    await change_stream(nc, "AUDIT", discard="new", max_msgs=20)
     gateway = await run_gateway({"routes": [route(audits=[STREAM], source={"ack-wait": "1s"})]})
     await publish(js, 100)
     stats = await gateway.down("audit-failed")
@@ -165,7 +165,7 @@ async def test_a_full_stream_holds_the_route_until_it_is_raised(
     assert "raise its limits" in stats.reason
     assert len(await arrived(nc, "OUT", 100)) == 100
     assert sum(stats.outcomes.values()) < 20, "no event is settled without its record"
-    await limit_stream(nc, "AUDIT", max_msgs=-1)
+    await change_stream(nc, "AUDIT", max_msgs=-1)
     await gateway.up()
     await every_event_has_its_record(nc, 100)
     assert stats.redeliveries == 0
@@ -176,13 +176,13 @@ async def test_records_that_are_refused_between_others_are_told_as_late(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
     """Long records do not fit, short ones do: the chain is stored in another order, and says so."""
-    await limit_stream(nc, "AUDIT", max_msg_size=1500)
+    await change_stream(nc, "AUDIT", max_msg_size=1500)
     gateway = await run_gateway({"routes": [route(audits=[STREAM])]})
     bodies = [json.dumps({"id": "x" * (900 if n % 3 == 1 else 3) + str(n)}).encode() for n in range(60)]
     await asyncio.gather(*(js.publish("in.a", body) for body in bodies))
     stats = await gateway.down("audit-failed")
     assert "raise the stream's max_msg_size" in stats.reason
-    await limit_stream(nc, "AUDIT", max_msg_size=-1)
+    await change_stream(nc, "AUDIT", max_msg_size=-1)
     await gateway.up()
     await every_event_has_its_record(nc, 60)
     assert any(message.json.get("kind") == "late" for message in await read_stream(nc, "AUDIT"))
@@ -231,7 +231,7 @@ async def test_an_unanswered_record_is_looked_for_before_it_is_sent_again(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, nats_server: EmbeddedServer
 ) -> None:
     """The server forgets message ids: after its duplicate window a record would be stored twice."""
-    await limit_stream(nc, "AUDIT", duplicate_window=100_000_000)
+    await change_stream(nc, "AUDIT", duplicate_window=100_000_000)
     async with Proxy(nats_server.port) as proxy:
         config = {"nats": {"servers": [proxy.url]}, "routes": [route(audits=[STREAM], timeout="300ms")]}
         gateway = await run_gateway(config)

@@ -18,9 +18,10 @@ from gateway.runtime.stats import RouteState
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, in_flight, settled
 from tests.support.eventually import eventually
-from tests.support.order import arrivals, disorder
+from tests.support.logged import logged
+from tests.support.order import arrivals, by_key, disorder
 from tests.support.running import RunningGateway
-from tests.support.streams import Stored, api, consumer_state
+from tests.support.streams import Stored, api, change_stream, consumer_state
 
 STRICT: Any = "strict"
 BY_KEY = {"key": "key"}
@@ -39,21 +40,10 @@ async def publish(nc: Client, events: range, keys: int = 4) -> None:
         await js.publish(f"in.{n % keys}", json.dumps({"n": n, "key": f"k{n % keys}"}).encode())
 
 
-def by_key(message: Stored) -> object:
-    return message.json["key"]
-
-
 def assert_order(ordering: Any, messages: list[Stored]) -> None:
     assert disorder(arrivals(messages, by_key)) == []
     if ordering == STRICT:
         assert disorder(arrivals(messages)) == []
-
-
-async def fill(nc: Client, stream: str, most: int) -> None:
-    """Have a stream take no more than `most` messages; -1 for as many as there are."""
-    config = (await api(nc, f"STREAM.INFO.{stream}"))["config"]
-    answer = await api(nc, f"STREAM.UPDATE.{stream}", {**config, "max_msgs": most, "discard": "new"})
-    assert "error" not in answer, answer
 
 
 def ordered(gateway: RunningGateway) -> OrderedLane:
@@ -81,7 +71,7 @@ async def pair(
     nc: Client, run_gateway: RunGateway, config: dict[str, Any], events: int = 16
 ) -> tuple[RunningGateway, RunningGateway]:
     """Two replicas, the first one active, given most of so many events, which it cannot get rid of."""
-    await fill(nc, "OUT", 1)
+    await change_stream(nc, "OUT", max_msgs=1, discard="new")
     one = await run_gateway(config)
     await publish(nc, range(1))
     await active(one)
@@ -106,7 +96,7 @@ async def test_what_a_crashed_replica_was_given_goes_first(
     one, two = await pair(nc, run_gateway, config)
     await publish(nc, range(17, 41))
     await one.crash()
-    await fill(nc, "OUT", -1)
+    await change_stream(nc, "OUT", max_msgs=-1, discard="new")
     messages = await arrived(nc, "OUT", 41, 20)
     assert_order(ordering, messages)
     await settled(nc, timeout=10)
@@ -121,11 +111,11 @@ async def test_strict_does_not_wait_for_ack_wait(
     one, _ = await pair(nc, run_gateway, config)
     await publish(nc, range(17, 41))
     await one.crash()
-    await fill(nc, "OUT", -1)
+    await change_stream(nc, "OUT", max_msgs=-1, discard="new")
     began = time.monotonic()
     assert_order(STRICT, await arrived(nc, "OUT", 41, 20))
     assert time.monotonic() - began < 15
-    assert "route.set-back" in {getattr(record, "event", "") for record in caplog.records}
+    assert logged(caplog, "route.set-back")
 
 
 @pytest.mark.parametrize("ordering", [STRICT])
@@ -138,7 +128,7 @@ async def test_a_server_that_cannot_set_back_is_waited_for(
     one, two = await pair(nc, run_gateway, config)
     await publish(nc, range(17, 41))
     await one.crash()
-    await fill(nc, "OUT", -1)
+    await change_stream(nc, "OUT", max_msgs=-1, discard="new")
     messages = await arrived(nc, "OUT", 41, 20)
     assert_order(ordering, messages)
     assert two.stats().outcomes["published"] == 40
@@ -152,7 +142,7 @@ async def test_a_replica_that_drains_hands_over_at_once(
     config = {"drain": "300ms", "routes": [route(ordering=ordering, source={"ack-wait": "60s"})]}
     one, two = await pair(nc, run_gateway, config)
     await publish(nc, range(17, 41))
-    await fill(nc, "OUT", -1)
+    await change_stream(nc, "OUT", max_msgs=-1, discard="new")
     began = time.monotonic()
     await asyncio.gather(one.stop(), active(two))
     assert time.monotonic() - began < 10
@@ -212,7 +202,7 @@ async def test_what_is_purged_during_a_takeover_is_not_waited_for(
     first = min(ordered(two).window.entries)
     assert first > 2, "later events should have come first"
     await api(nc, "STREAM.PURGE.IN", {"seq": first + 1})
-    await fill(nc, "OUT", -1)
+    await change_stream(nc, "OUT", max_msgs=-1, discard="new")
     messages = await arrived(nc, "OUT", 41 - first + 1, 20)
     assert_order(BY_KEY, messages)
     await settled(nc)
@@ -223,7 +213,7 @@ async def test_a_process_that_stood_still_drops_what_it_holds_before_it_looks_at
     nc: Client, streams: None, run_gateway: RunGateway, route: Route
 ) -> None:
     """An answer that waited in the socket would begin the next event, of which another replica may be past."""
-    await fill(nc, "OUT", 1)
+    await change_stream(nc, "OUT", max_msgs=1, discard="new")
     gateway = await run_gateway({"routes": [route(ordering=STRICT, source={"ack-wait": "1s"})]})
     await publish(nc, range(8))
     lane = ordered(gateway)
@@ -232,5 +222,5 @@ async def test_a_process_that_stood_still_drops_what_it_holds_before_it_looks_at
     lane.answered(0, Answer(AnswerKind.IGNORED))
     assert not lane.window.entries
     assert not lane.order.open
-    await fill(nc, "OUT", -1)
+    await change_stream(nc, "OUT", max_msgs=-1, discard="new")
     assert_order(STRICT, await arrived(nc, "OUT", 8))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,6 @@ from gateway.jetstream.signin import UnusableFileError, sign_in
 from tests.support.certificates import ENCRYPTED_KEY, Authority
 from tests.support.eventually import eventually
 from tests.support.secured import Servers, client, gateway, routes_events, tls, trusting
-
-
-@pytest.fixture
-def servers(tmp_path: Path) -> Iterator[Servers]:
-    """Servers of the test's own."""
-    started = Servers(tmp_path)
-    yield started
-    started.end()
 
 
 @pytest.fixture

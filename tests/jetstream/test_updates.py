@@ -15,6 +15,7 @@ from gateway.jetstream import lease, replicas
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, settled
 from tests.support.eventually import eventually
+from tests.support.logged import logged
 from tests.support.streams import api, consumer_state, make_stream
 
 pytestmark = pytest.mark.usefixtures("streams")
@@ -28,10 +29,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks every moment, and records that die soon."""
     monkeypatch.setattr(replicas, "EVERY", 0.2)
     monkeypatch.setattr(replicas, "TTL", 2.0)
-
-
-def named(caplog: pytest.LogCaptureFixture, name: str) -> list[Any]:
-    return [record for record in caplog.records if getattr(record, "event", "") == name]
 
 
 async def found(nc: Client, name: str, durable: str = "gateway-r") -> Any:
@@ -64,7 +61,7 @@ async def test_a_wider_filter_says_what_it_leaves_out_and_that_is_what_it_leaves
     await settled(nc)
     await first.stop()
     await run_gateway({"routes": [route(source={**UPDATE, "subjects": ["in.a", "in.b.>"]})]})
-    (said,) = named(caplog, "durable.skips")
+    (said,) = logged(caplog, "durable.skips")
     assert said.sequence == 6
     assert "in.b.>" in said.message
     assert "in.a" not in said.message
@@ -83,7 +80,7 @@ async def test_a_wider_filter_that_leaves_nothing_out_warns_of_nothing(
     await run_gateway({"routes": [route(source=UPDATE)]})
     await js.publish("in.b", b"2")
     await arrived(nc, "OUT", 2)
-    assert not named(caplog, "durable.skips")
+    assert not logged(caplog, "durable.skips")
 
 
 async def test_a_narrower_filter_says_what_waited_and_delivers_again_what_was_delivered(
@@ -101,7 +98,7 @@ async def test_a_narrower_filter_says_what_waited_and_delivers_again_what_was_de
     await stuck.stop()
     narrow = {**limited, **UPDATE, "subjects": ["in.a"]}
     await run_gateway({"routes": [route(source=narrow)]})
-    (said,) = named(caplog, "durable.skips")
+    (said,) = logged(caplog, "durable.skips")
     assert said.unread == 2
     messages = await arrived(nc, "OUT", 3)
     assert [message.json for message in messages] == [0, 2, 4], "event 0 had been delivered before"
@@ -142,13 +139,13 @@ async def test_two_replicas_that_start_together_with_different_configs_end_at_th
         return bool(await found(nc, "max_ack_pending") == wanted)
 
     await eventually(as_the_newer_says)
-    updates = len(named(caplog, "durable.updated"))
+    updates = len(logged(caplog, "durable.updated"))
     assert updates <= 2
     for gateway in (one, two, one, two):
         gateway.lane().source_lost("test", "opened again")
         await gateway.up()
     assert await as_the_newer_says()
-    assert len(named(caplog, "durable.updated")) == updates, "opening a source again changes nothing"
+    assert len(logged(caplog, "durable.updated")) == updates, "opening a source again changes nothing"
 
 
 async def test_an_older_config_that_starts_again_does_not_change_back_what_a_newer_one_has_changed(
@@ -164,7 +161,7 @@ async def test_an_older_config_that_starts_again_does_not_change_back_what_a_new
     await one.crash()
     again = await run_gateway(old)
     assert await found(nc, "ack_wait") == 4_000_000_000
-    (said,) = named(caplog, "durable.update-put-off")
+    (said,) = logged(caplog, "durable.update-put-off")
     assert two.app.config.digest in said.message
     await js.publish("in.a", b"1")
     await arrived(nc, "OUT", 1)
@@ -243,7 +240,7 @@ async def test_a_lease_that_is_held_on_is_respected_and_the_route_works_meanwhil
     await eventually(lambda: js.stream_info("KV_gateway-gateway"))
     await js.publish(LEASE_KEY, b"somebody")
     gateway = await run_gateway({"routes": [route(source={**UPDATE, "ack-wait": "3s"})]})
-    assert named(caplog, "durable.update-put-off")
+    assert logged(caplog, "durable.update-put-off")
     assert await found(nc, "ack_wait") == 2_000_000_000
     await js.publish("in.a", b"1")
     await arrived(nc, "OUT", 1)
@@ -267,7 +264,7 @@ async def test_without_a_bucket_nothing_is_changed_and_nothing_stands_still(
     await js.publish("in.a", b"1")
     await arrived(nc, "OUT", 1)
     assert await found(nc, "ack_wait") == 2_000_000_000
-    assert named(caplog, "durable.update-put-off")
+    assert logged(caplog, "durable.update-put-off")
     await api(nc, "STREAM.DELETE.KV_gateway-gateway")
 
     async def changed() -> bool:

@@ -14,7 +14,7 @@ from gateway.chain.verify import Verifier
 from gateway.chain.writer import Chain
 from gateway.event import AuditRecord, Outcome
 
-from .streams import api, read_stream
+from .streams import read_stream
 
 
 def record(number: int = 1, **fields: Any) -> AuditRecord:
@@ -76,10 +76,3 @@ async def stored_chain(nc: Client, stream: str = "AUDIT") -> Report:
 async def recorded(nc: Client, stream: str = "AUDIT") -> list[dict[str, Any]]:
     """The audit records of a stream, without those of the chain itself."""
     return [message.json for message in await read_stream(nc, stream) if "outcome" in message.json]
-
-
-async def limit_stream(nc: Client, stream: str, **changes: Any) -> None:
-    """Change a stream's config, in the server's own words."""
-    config = (await api(nc, f"STREAM.INFO.{stream}"))["config"]
-    answer = await api(nc, f"STREAM.UPDATE.{stream}", {**config, **changes})
-    assert "error" not in answer, answer["error"]

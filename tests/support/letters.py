@@ -16,6 +16,7 @@ from gateway.dlq.tally import Tally
 from gateway.plugin import Component
 
 from .running import read_config, registry_with
+from .streams import Stored
 
 _AT_ONCE = 500
 
@@ -44,6 +45,11 @@ def headers_of(sequence: int, **more: str) -> dict[str, str]:
 def body_of(number: int, size: int = 0) -> bytes:
     """A body that tells its number."""
     return json.dumps({"n": number, "fill": "x" * size}).encode()
+
+
+def numbers(messages: list[Stored]) -> list[int]:
+    """What the bodies of messages tell."""
+    return [message.json["n"] for message in messages]
 
 
 async def write_letters(nc: Client, count: int, *, first: int = 1, size: int = 0, **headers: str) -> None:

@@ -50,11 +50,17 @@ def disorder(messages: Iterable[Arrived]) -> list[str]:
     return found
 
 
-def _one_order(message: Stored) -> object:
+def one_order(message: Stored) -> object:
+    """All events are in order with each other."""
     return ""
 
 
-def arrivals(messages: Iterable[Stored], key: Callable[[Stored], object] = _one_order) -> list[Arrived]:
+def by_key(message: Stored) -> object:
+    """Those with one `key` in their body are."""
+    return message.json["key"]
+
+
+def arrivals(messages: Iterable[Stored], key: Callable[[Stored], object] = one_order) -> list[Arrived]:
     """The messages a route put into a stream; `key` says what each is in order with.
 
     The id is `<digest>.<sequence>.<copy>`, of a dead letter `<digest>.<sequence>`; a copy that a transform gave a key

@@ -80,6 +80,12 @@ class RunningGateway:
         self._runs = True
         await self.app.start()
 
+    async def reload(self, config: dict[str, Any], *components: type[Component]) -> dict[str, list[str]]:
+        """Go over to another config, on the servers it has if it names none; what was done with the routes."""
+        registry = registry_with(components)
+        whole = {"nats": {"servers": self.app.config.nats.servers}, "http": "off", "drain": "5s", **config}
+        return await self.app.reload(read_config(whole, registry), registry)
+
     async def up(self, *routes: str, timeout: float = 10.0) -> None:
         """Wait until these routes, or all of them, are up."""
 

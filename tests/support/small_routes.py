@@ -12,7 +12,7 @@ from nats.aio.client import Client
 
 from .eventually import eventually
 from .process import GatewayProcess
-from .streams import api
+from .streams import change_stream
 
 
 def route(name: str, subject: str, target: str, **more: Any) -> dict[str, Any]:
@@ -24,8 +24,7 @@ ONE = route("one", "in.one", "out.one")
 
 
 async def make_room(nc: Client) -> None:
-    config = (await api(nc, "STREAM.INFO.FULL"))["config"]
-    assert "error" not in await api(nc, "STREAM.UPDATE.FULL", {**config, "max_msgs": -1})
+    await change_stream(nc, "FULL", max_msgs=-1)
 
 
 async def publish(nc: Client, subject: str, events: int) -> None:

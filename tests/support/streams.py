@@ -57,6 +57,13 @@ async def make_stream(nc: Client, name: str, subjects: list[str], **config: Any)
     return answer
 
 
+async def change_stream(nc: Client, name: str, **changes: Any) -> None:
+    """Change a stream's config as an administrator does, in the server's own words."""
+    config = (await api(nc, f"STREAM.INFO.{name}"))["config"]
+    answer = await api(nc, f"STREAM.UPDATE.{name}", {**config, **changes})
+    assert "error" not in answer, answer["error"]
+
+
 async def stream_state(nc: Client, stream: str) -> dict[str, Any]:
     """`messages`, `first_seq`, `last_seq` and the rest of the server's own account."""
     answer = await api(nc, f"STREAM.INFO.{stream}")
