@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import weakref
 
 from gateway.config import model
 from gateway.jetstream.connection import Connection
@@ -13,11 +14,10 @@ from tests.support.eventually import eventually
 RELOADS = 10
 
 
-def builders() -> int:
-    """Tasks of `Connection._keep` that anybody still holds, ended or not."""
+def held(tasks: list[weakref.ref[asyncio.Task[None]]]) -> int:
+    """How many of them anybody still holds, ended or not."""
     gc.collect()
-    tasks = [found for found in gc.get_objects() if isinstance(found, asyncio.Task)]
-    return sum("Connection._keep" in repr(task) for task in tasks)
+    return sum(task() is not None for task in tasks)
 
 
 async def test_reloads_leave_no_chain_of_ended_tasks(nats_server: EmbeddedServer) -> None:
@@ -25,8 +25,11 @@ async def test_reloads_leave_no_chain_of_ended_tasks(nats_server: EmbeddedServer
     connection = Connection(model.Nats(servers=[nats_server.url]), "test")
     connection.start()
     await eventually(lambda: connection.connected)
+    made: list[weakref.ref[asyncio.Task[None]]] = []
     for _ in range(RELOADS):
         connection.stay()
-        await eventually(lambda: builders() <= 2, 5, "the task before has ended, and is gone")
+        assert connection._builder is not None
+        made.append(weakref.ref(connection._builder))
+        await eventually(lambda: held(made) <= 2, what="the task before has ended, and is gone")
     assert connection.generation == 1
     await connection.close()

@@ -117,7 +117,7 @@ async def test_nothing_is_settled_between_the_loss_of_a_source_and_its_next_open
     (taken,) = await peer.fetch(1)
     await make_room(nc)
     await arrived(nc, "FULL", 2)
-    await eventually(lambda: gateway.lane()._journey._settler._unsettled)
+    await eventually(lambda: gateway.lane().settler._unsettled)
     assert await in_flight(nc) == 1
     await taken.nak()
     gate.set()

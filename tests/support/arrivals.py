@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from nats.aio.client import Client
 
-from .eventually import eventually
+from .eventually import PATIENCE, eventually
 from .streams import Stored, consumer_state, count, read_stream
 
 
-async def arrived(nc: Client, stream: str, number: int, timeout: float = 10.0) -> list[Stored]:
+async def arrived(nc: Client, stream: str, number: int, timeout: float = PATIENCE) -> list[Stored]:
     """The messages of a stream once it holds `number` of them; fails if it holds more."""
 
     async def there() -> bool:
@@ -22,7 +22,7 @@ async def arrived(nc: Client, stream: str, number: int, timeout: float = 10.0) -
     return messages
 
 
-async def settled(nc: Client, route: str = "r", stream: str = "IN", timeout: float = 10.0) -> None:
+async def settled(nc: Client, route: str = "r", stream: str = "IN", timeout: float = PATIENCE) -> None:
     """Wait until the route has settled every message of its source: nothing left to deliver, nothing in flight."""
 
     async def done() -> bool:

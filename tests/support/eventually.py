@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar, overload
 
 T = TypeVar("T")
+PATIENCE = 30.0
+"""Seconds a condition has: what takes milliseconds takes many of them on a machine that does other things as well."""
 
 
 @overload
@@ -18,7 +20,7 @@ async def eventually(
 @overload
 async def eventually(condition: Callable[[], T], timeout: float = ..., what: str = ..., interval: float = ...) -> T: ...
 async def eventually(
-    condition: Callable[[], object], timeout: float = 10.0, what: str = "", interval: float = 0.01
+    condition: Callable[[], object], timeout: float = PATIENCE, what: str = "", interval: float = 0.01
 ) -> object:
     """Call `condition` (sync or async) until what it returns is true, and return that.
 

@@ -15,7 +15,7 @@ from gateway.registry import Registry, load_plugins
 from gateway.runtime.lane import Lane
 from gateway.runtime.stats import RouteStats
 
-from .eventually import eventually
+from .eventually import PATIENCE, eventually
 
 _KINDS: dict[str, type[Component]] = {
     "gateway_codecs": Codec,
@@ -86,7 +86,7 @@ class RunningGateway:
         whole = {"nats": {"servers": self.app.config.nats.servers}, "http": "off", "drain": "5s", **config}
         return await self.app.reload(read_config(whole, registry), registry)
 
-    async def up(self, *routes: str, timeout: float = 10.0) -> None:
+    async def up(self, *routes: str, timeout: float = PATIENCE) -> None:
         """Wait until these routes, or all of them, are up."""
 
         def all_up() -> bool:
@@ -97,7 +97,7 @@ class RunningGateway:
 
         await eventually(all_up, timeout, "routes up")
 
-    async def down(self, code: str, route: str = "", timeout: float = 10.0) -> RouteStats:
+    async def down(self, code: str, route: str = "", timeout: float = PATIENCE) -> RouteStats:
         """Wait until a route is down with this code."""
         stats = self.stats(route)
         await eventually(lambda: stats.state == "down" and stats.code == code, timeout, f"route down with {code}")
