@@ -18,7 +18,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from gateway.jetstream.server import EmbeddedServer, free_port
-from tests.support.cluster import Cluster
+from tests.support.cluster import Cluster, running_cluster
 from tests.support.process import GatewayProcess
 
 log = logging.getLogger("tests")
@@ -101,12 +101,7 @@ def unique() -> Callable[[str], str]:
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     """Three nodes of the test's own; about three seconds to start."""
-    nodes = Cluster(tmp_path / "cluster")
-    try:
-        nodes.start_blocking()
-        yield nodes
-    finally:
-        nodes.shut_down()
+    yield from running_cluster(tmp_path / "cluster")
 
 
 @pytest.fixture

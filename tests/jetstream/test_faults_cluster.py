@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
+import nats.errors
 import pytest
 from nats.aio.client import Client
 
+from gateway.jetstream.server import EmbeddedServer
+from tests.conftest import connected
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import settled
-from tests.support.cluster import Cluster
+from tests.support.cluster import Cluster, running_cluster
 from tests.support.eventually import eventually
 from tests.support.publisher import Publisher
 from tests.support.streams import api, count, make_stream, read_stream
 from tests.support.wire_tap import WireTap
 
 EVENTS = 300
+COPIES = 20
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One for all tests here."""
+    yield from running_cluster(tmp_path_factory.mktemp("cluster"))
+
+
+@pytest.fixture(autouse=True)
+async def renewed(cluster: Cluster, cluster_nc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster as new; a copy without an answer is sent again after one second instead of four."""
+    await cluster.renew(cluster_nc)
+    monkeypatch.setattr("gateway.runtime.sender.ANSWER_WAIT", 1.0)
 
 
 async def publish(nc: Client, first: int, last: int) -> None:
@@ -79,3 +100,63 @@ async def test_leaders_that_step_down_and_a_target_without_quorum_lose_and_doubl
     assert Counter(message.json for message in await read_stream(nc, "GOOD")) == everything
     assert await count(nc, "DLQ") == 0
     assert not stats.circuit_open
+
+
+async def test_a_copy_that_waits_for_a_majority_is_not_refused(
+    cluster: Cluster, cluster_nc: Client, run_gateway: RunGateway, route: Route
+) -> None:
+    """The leader, alone, has no majority for it, and answers its repetition with "in process" (10158).
+
+    Taken for a refusal, it would bring the route down, or with a templated subject end in the dead letters.
+    """
+    await make_stream(cluster_nc, "IN", ["in.>"])
+    await make_stream(cluster_nc, "OUT", ["out.>"], num_replicas=3)
+    node = await cluster.leader(cluster_nc, "IN")
+    await lead(cluster, cluster_nc, "OUT", node)
+    targets = [{"name": "out", "subject": "out.all", "stream": "OUT"}]
+    routes = [route(targets=targets, source={"ack-wait": "30s"})]
+    gateway = await run_gateway({"nats": {"servers": [node.url]}, "routes": routes})
+    stats = gateway.stats()
+    nc = await connected(node.url)
+    await nc.jetstream().publish("in.event", b"{}")
+    await settled(nc)
+    with stopped([other for other in cluster.nodes.values() if other is not node]):
+        await asyncio.gather(*(nc.jetstream().publish("in.event", b"{}") for _ in range(COPIES)))
+        await eventually(lambda: "(10158)" in stats.reason, what="the leader's word that it has the copies already")
+        assert (stats.state, stats.code) == ("up", "unavailable")
+    await settled(nc, timeout=60)
+    assert (stats.outcomes["published"], stats.retries["refused"]) == (COPIES + 1, 0)
+    await eventually(lambda: holds(nc, "OUT", COPIES + 1), what="each copy once")
+    await nc.close()
+
+
+async def lead(cluster: Cluster, nc: Client, stream: str, node: EmbeddedServer) -> None:
+    """Have a node lead a stream."""
+
+    async def leads() -> bool:
+        leader = await cluster.leader(nc, stream)
+        if leader is not node:
+            await api(nc, f"STREAM.LEADER.STEPDOWN.{stream}")
+        return leader is node
+
+    await eventually(leads, 40, f"a leader of {stream}", interval=0.3)
+
+
+async def holds(nc: Client, stream: str, number: int) -> bool:
+    """Whether a stream has so many messages; nobody knows while it has no leader."""
+    try:
+        return await count(nc, stream) == number
+    except nats.errors.TimeoutError:
+        return False
+
+
+@contextlib.contextmanager
+def stopped(nodes: list[EmbeddedServer]) -> Iterator[None]:
+    """Processes that stand still."""
+    for node in nodes:
+        os.kill(node.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for node in nodes:
+            os.kill(node.pid, signal.SIGCONT)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import nats.errors
 from nats.aio.client import Client
 
 from gateway.jetstream.server import EmbeddedServer, free_port
 
+from .eventually import eventually
 from .streams import api
 
 _CONFIG = """
@@ -52,6 +55,23 @@ class Cluster:
         for node in self.nodes.values():
             node.kill()
 
+    async def renew(self, nc: Client) -> None:
+        """For the next test of a file that shares the nodes: all of them run, and there is no stream."""
+        for node in self.nodes.values():
+            if not node.running:
+                await node.start()
+
+        async def empty() -> bool:
+            try:
+                names = (await api(nc, "STREAM.NAMES")).get("streams") or []
+                for name in names:
+                    await api(nc, f"STREAM.DELETE.{name}")
+            except (nats.errors.Error, OSError):
+                return False  # an election
+            return not names
+
+        await eventually(empty)
+
     async def leader(self, nc: Client, stream: str, durable: str | None = None) -> EmbeddedServer:
         """The node that leads a stream, or a consumer of it; waits through an election."""
         request = f"CONSUMER.INFO.{stream}.{durable}" if durable else f"STREAM.INFO.{stream}"
@@ -63,3 +83,13 @@ class Cluster:
                 return self.nodes[name]
             assert time.monotonic() < deadline, f"{request}: no leader after 30 s: {answer}"
             await asyncio.sleep(0.05)
+
+
+def running_cluster(folder: Path) -> Iterator[Cluster]:
+    """What a fixture yields."""
+    nodes = Cluster(folder)
+    try:
+        nodes.start_blocking()
+        yield nodes
+    finally:
+        nodes.shut_down()
