@@ -22,6 +22,7 @@ _KEPT = {
     "dropped": "a transform dropped it",
     "unproved": "its target calls the copy a duplicate and does not have it: consumed or deleted since. Look there;"
     " then purge the letter, or redrive it after the target's duplicate window",
+    "unreadable": "its target calls the copy a duplicate, and its stream may not be read (STREAM.MSG.GET)",
     "too-large": "its next letter would not fit",
 }
 
@@ -129,6 +130,8 @@ class TextReporter(Reporter):
             click.echo(f"{count(number)} kept: {why} ({_such(number, tally.examples[reason])})")
         if tally.dead_lettered:
             click.echo(f"{count(tally.dead_lettered, 'event')} failed again: see gateway dlq list")
+        if tally.gone:
+            click.echo(f"{count(tally.gone)} gone before their turn: another redrive, a purge or a limit had them")
         if tally.returned:
             click.echo(
                 f"{count(tally.returned)} given back: some of their copies may be stored; go on within the duplicate"
@@ -191,6 +194,7 @@ def _counts(tally: Tally) -> dict[str, Any]:
         "published": tally.published,
         "dead_lettered": tally.dead_lettered,
         "proved": tally.proved,
+        "gone": tally.gone,
         "kept": dict(tally.kept),
         "kept_examples": tally.examples,
         "returned": tally.returned,
@@ -204,6 +208,8 @@ def _sums(tally: Tally) -> str:
         words.append(f"{count(tally.proved, 'copy').replace('copys', 'copies')} there from a run before")
     if tally.dead_lettered:
         words.append(f"{tally.dead_lettered:,} dead letters again")
+    if tally.gone:
+        words.append(f"{tally.gone:,} gone")
     if tally.kept:
         words.append(f"{sum(tally.kept.values()):,} kept")
     return ", ".join(words)

@@ -167,6 +167,8 @@ class Run:
             share.route,
             route.redrive,
             partial(self._read, share),
+            letters.holds,
+            share.letters,
             await self._created(route.origin.stream),
             self._pace,
             self._remover,
@@ -234,7 +236,7 @@ class Run:
             elif now - self._down_since.setdefault(name, now) > self._patience:
                 share = self._plan.shares[name]
                 self._tally.keep(stats.code, f"{self._letters.name}/{share.first}", share.letters)
-                source.finished.set()
+                source.give_up()
 
     def _lost(self) -> str:
         return f"the connection was lost, and not there again within {self._patience:g} s"

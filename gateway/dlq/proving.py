@@ -10,15 +10,17 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from ..jetstream.api import ApiError, ApiUnavailable, JetStreamApi
+from ..jetstream.api import ApiDenied, ApiError, ApiUnavailable, JetStreamApi
 from ..ports import Answer, AnswerKind, LaneSink, Publisher
-from ..records import PubAck, StoredMessage
+from ..records import PubAck
 from .tally import Tally
 
 log = logging.getLogger("gateway.dlq")
 
 UNANSWERED = 50_000
 """Publishes without an answer whose ids are remembered."""
+BUSY = 503
+"""The code of a server that cannot say now."""
 PAUSE = 0.25
 """Seconds before a look is tried again that nobody answered."""
 
@@ -79,27 +81,34 @@ class ProvingPublisher:
 
     async def _look(self, message_id: str, token: int, answer: Answer, ack: PubAck) -> None:
         try:
-            found = await self._found(ack)
+            doubt = await self._doubt(message_id, ack)
         except Exception:
             log.exception("internal error", extra={"event": "dlq.look-failed"})
-            found = None
-        if found is not None and b"%b%b\r\n" % (_ID, message_id.encode()) in found.header_block:
-            self._tally.proved += 1
-            if self._sink is not None:
-                self._sink.answered(token, answer)
-        else:
-            self._unproved(letter_in(message_id), "unproved")
+            doubt = "unproved"
+        if doubt:
+            self._unproved(letter_in(message_id), doubt)
+            return
+        self._tally.proved += 1
+        if self._sink is not None:
+            self._sink.answered(token, answer)
 
-    async def _found(self, ack: PubAck) -> StoredMessage | None:
-        """What is where the stream says the original is."""
+    async def _doubt(self, message_id: str, ack: PubAck) -> str:
+        """Why the original is not known to be where the stream says; empty when it is seen there."""
         while True:
             try:
-                return await self._api.message(ack.stream, ack.seq)
+                found = await self._api.message(ack.stream, ack.seq)
+            except ApiDenied:
+                return "unreadable"
             except ApiError as error:
-                log.warning("%s cannot be read: %s", ack.stream, error, extra={"event": "dlq.look-refused"})
-                return None
+                if error.code != BUSY:
+                    log.warning("%s cannot be read: %s", ack.stream, error, extra={"event": "dlq.look-refused"})
+                    return "unproved"
             except ApiUnavailable:
-                await asyncio.sleep(PAUSE)
+                pass  # it is asked again
+            else:
+                there = found is not None and b"%b%b\r\n" % (_ID, message_id.encode()) in found.header_block
+                return "" if there else "unproved"
+            await asyncio.sleep(PAUSE)
 
     def denied(self, subject: str) -> bool:
         """Whether the server has said lately that we may not publish to `subject`."""

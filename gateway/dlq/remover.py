@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from ..errors import Retry
 from ..jetstream.api import ApiDenied, ApiError, ApiUnavailable
+from .proving import BUSY
 from .store import DeadLetters
 from .tally import Tally
 
@@ -115,8 +116,7 @@ class Remover:
         except ApiUnavailable:
             return False
         except ApiError as error:
-            # A server that is busy with itself says 503.
-            return False if error.code == 503 else self._fail(str(error), "fixed")
+            return False if error.code == BUSY else self._fail(str(error), "fixed")
         except Retry as error:
             return False if error.code == "unavailable" else self._fail(error.message, error.code)
         return True

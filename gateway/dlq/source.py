@@ -6,18 +6,24 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from ..errors import Retry
 from ..event import Outcome
+from ..jetstream.reader import AT_ONCE
 from ..ports import Account, Backlog, LaneSink, SourceInfo
 from ..routing.redrive import Letter, Redrive, delivery_of
 from ..runtime.window import Entry
-from .remover import Remover
+from .remover import PAUSE, Remover
 from .tally import Tally
 
 FOREVER = 10 * 365 * 86400.0
 """Seconds of ack-wait: nobody else is given a letter, so that every pause is spent here."""
+FRESH = 2.0
+"""Seconds after which a letter that was read is looked for again before its event is sent: another redrive may have
+sent it meanwhile, and a target's duplicate window is over some time.
+"""
 
 
 class Pace:
@@ -45,15 +51,21 @@ class LetterSource:
         route: str,
         redrive: Redrive,
         letters: Callable[[], AsyncIterator[Letter]],
+        there: Callable[[Letter], Awaitable[bool]],
+        meant: int,
         created: str,
         pace: Pace,
         remover: Remover,
         tally: Tally,
     ) -> None:
-        """`created` is the creation time of the stream the events came from; empty when it is gone."""
+        """`there` says whether a letter is still in its stream; raises Retry. `meant` letters will go. `created` is the
+        creation time of the stream the events came from; empty when it is gone.
+        """
         self.route = route
         self._redrive = redrive
         self._letters = letters
+        self._there = there
+        self._meant = meant
         self._created = created
         self._pace = pace
         self._remover = remover
@@ -83,7 +95,7 @@ class LetterSource:
 
     async def open(self) -> SourceInfo:
         """Begin to read, once."""
-        if self._feeder is None:
+        if self._feeder is None and not self.finished.is_set():
             self._feeder = asyncio.get_running_loop().create_task(self._feed())
         return SourceInfo(created=self._created, ack_wait=FOREVER)
 
@@ -210,6 +222,12 @@ class LetterSource:
                     self.give_back(entry, 0.0)
                 return
 
+    def give_up(self) -> None:
+        """None of the letters was begun, and none will be."""
+        if self._feeder is not None:
+            self._feeder.cancel()
+        self.finished.set()
+
     def moved(self) -> None:
         """Something changed that may let the next letter begin."""
         self._moved.set()
@@ -217,12 +235,17 @@ class LetterSource:
     # ------------------------------------------------------------------ reading
 
     async def _feed(self) -> None:
+        # A letter was read after that many before it were handed over.
+        begun = deque([time.monotonic()], maxlen=AT_ONCE)
         try:
             async with contextlib.aclosing(self._letters()) as letters:  # type: ignore[type-var]
                 async for letter in letters:
                     delivery = delivery_of(letter)
                     await self._room(delivery.sequence, delivery.size)
                     await self._pace.turn()
+                    if time.monotonic() - begun[0] > FRESH and not await self._still_there(letter):
+                        continue
+                    begun.append(time.monotonic())
                     self._redrive.letters[delivery.sequence] = letter
                     self._events -= 1
                     self._bytes = max(0, self._bytes - delivery.size)
@@ -235,7 +258,18 @@ class LetterSource:
             self.finished.set()
         else:
             self._exhausted = True
+            self._tally.gone += self._meant - self.taken
             self._look_whether_finished()
+
+    async def _still_there(self, letter: Letter) -> bool:
+        """Whether a letter is in its stream now; raises Retry. Until somebody answers it is asked again."""
+        while True:
+            try:
+                return await self._there(letter)
+            except Retry as error:
+                if error.code != "unavailable":
+                    raise
+                await asyncio.sleep(PAUSE)
 
     async def _room(self, sequence: int, size: int) -> None:
         """Wait until the lane has room for the next letter, and the remover keeps up.

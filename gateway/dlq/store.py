@@ -10,6 +10,7 @@ from ..errors import Retry
 from ..jetstream.api import STREAM_NOT_FOUND, ApiDenied, ApiError, ApiUnavailable, JetStreamApi
 from ..jetstream.reader import StreamReader
 from ..records import StoredMessage
+from ..routing.redrive import Letter
 from ..templates import fixed_text
 
 Answer = TypeVar("Answer")
@@ -59,6 +60,11 @@ class DeadLetters:
     async def message(self, sequence: int) -> StoredMessage | None:
         """One message; raises Retry."""
         return await _asked(self._api.message(self.name, sequence), self.name)
+
+    async def holds(self, letter: Letter) -> bool:
+        """Whether a letter is still there; raises Retry."""
+        found = await self.message(letter.sequence)
+        return found is not None and found.header_block == letter.header_block
 
     async def check(self) -> None:
         """See that it is still the stream it was; raises Retry: what had a sequence there is not what has it now."""

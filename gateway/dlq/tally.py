@@ -8,7 +8,7 @@ from .plan import EXAMPLES
 
 
 class Tally:
-    """Counts of one run; every letter ends in `removed` or in `kept`, or was not come to."""
+    """Counts of one run; every letter ends in `removed`, `kept` or `gone`, or was not come to."""
 
     def __init__(self, letters: int) -> None:
         self.letters = letters
@@ -24,6 +24,8 @@ class Tally:
         """Letters that stay, by reason."""
         self.examples: dict[str, list[str]] = {}
         """Some of them."""
+        self.gone = 0
+        """Letters that somebody else removed before their turn came."""
         self.returned = 0
         """Letters begun and given back, because the run ended."""
         self.last = ""
@@ -32,7 +34,7 @@ class Tally:
     @property
     def done(self) -> int:
         """Letters that have their end."""
-        return self.published + self.dead_lettered + sum(self.kept.values())
+        return self.published + self.dead_lettered + self.gone + sum(self.kept.values())
 
     def keep(self, reason: str, place: str, number: int = 1) -> None:
         """A letter stays."""

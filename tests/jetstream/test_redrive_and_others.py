@@ -1,0 +1,80 @@
+"""Redrive beside others: two at once, letters that go meanwhile, a target that may not be read, a route that heals."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from nats.aio.client import Client
+
+from gateway.jetstream.server import EmbeddedServer
+from tests.jetstream.conftest import Route
+from tests.jetstream.test_redrive import numbers, sent_before
+from tests.support.eventually import eventually
+from tests.support.letters import Heard, send_again, write_letters
+from tests.support.servers import gateway_url, permissions, restart_with
+from tests.support.streams import api, count, make_stream, read_stream
+
+pytestmark = pytest.mark.usefixtures("streams")
+
+
+async def test_a_letter_that_went_meanwhile_is_not_sent(nats_server: EmbeddedServer, nc: Client, route: Route) -> None:
+    """It was read long before its turn; who removed it may have sent its event, and no duplicate window is for ever."""
+    await write_letters(nc, 60)
+    heard: list[Heard] = []
+    work = asyncio.create_task(send_again(nats_server.url, {"routes": [route()]}, rate=15.0, heard=heard))
+    await eventually(lambda: heard and heard[0].done and heard[0].done[-1] >= 2, 20)
+    await api(nc, "STREAM.PURGE.DLQ", {"seq": 61})
+    redriven = await asyncio.wait_for(work, 30)
+    assert redriven.good
+    assert redriven.tally.gone == 60 - redriven.tally.published
+    assert redriven.tally.published < 45, "those handed over within seconds of their reading"
+
+
+async def test_two_at_once_send_every_event_once(nats_server: EmbeddedServer, nc: Client, route: Route) -> None:
+    """However short the target's window is beside the time the letters take."""
+    config = {"name": "OUT", "subjects": ["out.>"], "duplicate_window": 3_000_000_000}
+    assert "error" not in await api(nc, "STREAM.UPDATE.OUT", config)
+    await write_letters(nc, 120)
+    first, second = await asyncio.gather(
+        send_again(nats_server.url, {"routes": [route()]}, rate=20.0),
+        send_again(nats_server.url, {"routes": [route()]}, rate=10.0),
+    )
+    assert sorted(numbers(await read_stream(nc, "OUT"))) == list(range(1, 121))
+    assert await count(nc, "DLQ") == 0
+    assert (first.good, second.good) == (True, True)
+    assert second.tally.gone > 0
+
+
+async def test_a_target_that_may_not_be_read_keeps_the_letter_and_says_so(
+    nats_server: EmbeddedServer, nc: Client, route: Route
+) -> None:
+    """Only of what it calls a duplicate; nobody waits for a permission."""
+    await write_letters(nc, 2)
+    await sent_before(nats_server, nc, {"routes": [route()]}, 2)
+    await restart_with(nats_server, nc, permissions('publish: { deny: ["$JS.API.STREAM.MSG.GET.OUT"] }'))
+    redriven = await asyncio.wait_for(send_again(gateway_url(nats_server), {"routes": [route()]}), 30)
+    assert redriven.tally.kept == {"unreadable": 1}
+    assert numbers(await read_stream(nc, "DLQ")) == [2]
+
+
+async def test_a_route_that_was_given_up_stays_given_up(nats_server: EmbeddedServer, nc: Client, route: Route) -> None:
+    """Its letters are counted as kept by then; whoever reads that finds them in the stream."""
+    await write_letters(nc, 60)
+    await write_letters(nc, 3, first=61, gateway_route="two")
+    targets = [{"name": "out", "subject": "late.it"}]
+    heard: list[Heard] = []
+    work = asyncio.create_task(
+        send_again(
+            nats_server.url,
+            {"routes": [route(), route("two", targets=targets)]},
+            rate=8.0,
+            patience=1.0,
+            heard=heard,
+        )
+    )
+    await eventually(lambda: heard and heard[0].done and heard[0].done[-1] >= 15, 20, "counted as kept")
+    await make_stream(nc, "LATE", ["late.>"])
+    redriven = await asyncio.wait_for(work, 30)
+    assert (redriven.tally.done, redriven.tally.kept) == (63, {"no-stream": 3})
+    assert (await count(nc, "LATE"), await count(nc, "DLQ")) == (0, 3)
