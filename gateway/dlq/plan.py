@@ -8,9 +8,9 @@ from enum import StrEnum
 
 import msgspec
 
+from ..routing.letters import written_name
 from ..routing.redrive import Letter
 from ..routing.route import CompiledRoute
-from ..routing.run import one_line
 from .selection import Selection, Sieve
 from .store import DeadLetters
 
@@ -73,7 +73,9 @@ class Judge:
         self._routes = routes
         self._disabled = disabled
         self._order = order
-        self._written = {name: {one_line(target.name) for target in route.targets} for name, route in routes.items()}
+        self._written = {
+            name: {written_name(target.name) for target in route.targets} for name, route in routes.items()
+        }
 
     def route_of(self, letter: Letter) -> str:
         """The route that is to take a letter."""

@@ -9,9 +9,9 @@ import msgspec
 from ..event import Attributes, Event, Reader
 from ..headers import Headers
 from ..paths import Readable
+from ..routing.letters import written_name
 from ..routing.redrive import Redrive
 from ..routing.route import CompiledRoute, CompiledTarget
-from ..routing.run import one_line
 from ..templates import Template
 from .plan import Way
 
@@ -35,7 +35,7 @@ class _AsItCame(Template):
 
 def redriving(route: CompiledRoute, way: Way, stream: str, created: str) -> CompiledRoute:
     """The route for the letters of a stream. In a route whose order counts, one letter is done after the other."""
-    written = {target.name: one_line(target.name) for target in route.targets}
+    written = {target.name: written_name(target.name) for target in route.targets}
     redrive = Redrive(stream, created, written if way is Way.FAILED_TARGETS else None)
     config = route.config
     if config.ordering != "none":

@@ -10,6 +10,7 @@ import msgspec
 from ..event import Delivery
 from ..headers import END, MAX_BLOCK, VERSION, header_line, lines, name_of
 from .outputs import Copy
+from .redrive import SEPARATOR
 from .route import CompiledRoute
 from .run import one_line
 
@@ -29,6 +30,11 @@ OMITTED = b"\r\nGateway-Omitted: headers\r\n"
 """How the header block of a letter without its original headers ends."""
 
 
+_WHOLE = ("Gateway-Source-Subject", "Gateway-Failed-Targets")
+"""Headers that are not cut."""
+MAX_NAMES = 4096
+"""Bytes of the names of failed targets."""
+
 _LETTER = re.compile(rb"\r\n(?:gateway-original-)*gateway-error-code[ \t]*:", re.IGNORECASE)
 
 
@@ -39,6 +45,20 @@ def comes_back(route: CompiledRoute, delivery: Delivery) -> bool:
     """
     depth = len(_LETTER.findall(delivery.header_block)) if delivery.header_block else 0
     return depth > 0 and (route.reads_letters or depth >= route.max_hops)
+
+
+def written_name(target: str) -> str:
+    """A target's name as letters have it."""
+    return one_line(target).replace(SEPARATOR, ",")
+
+
+def names_of(targets: tuple[str, ...]) -> str:
+    """Failed targets as a letter has them: all of them, or none, which means all targets there are.
+
+    A list that was cut would have those behind the cut taken for good ones when only failed targets are sent to again.
+    """
+    text = SEPARATOR.join(map(written_name, targets))
+    return text if len(text) <= MAX_NAMES else ""
 
 
 def dead_letter(
@@ -87,7 +107,7 @@ def _own_headers(
         "Gateway-Error-Message": one_line(fault.message),
         "Gateway-Attempts": str(attempts),
         "Gateway-Exhausted": fault.exhausted,
-        "Gateway-Failed-Targets": ", ".join(fault.failed_targets),
+        "Gateway-Failed-Targets": names_of(fault.failed_targets),
         "Gateway-Source-Stream": origin.stream if redrive is None else redrive.letters[delivery.sequence].source_stream,
         "Gateway-Source-Sequence": str(delivery.sequence),
         "Gateway-Source-Subject": delivery.subject,
@@ -96,11 +116,7 @@ def _own_headers(
         "Gateway-Config": route.config_digest,
         **({} if redrive is None else redrive.marks(delivery.sequence)),
     }
-    return [
-        header_line(name, one_line(value) if name != "Gateway-Source-Subject" else value)
-        for name, value in values.items()
-        if value
-    ]
+    return [header_line(name, value if name in _WHOLE else one_line(value)) for name, value in values.items() if value]
 
 
 def _original(line: bytes) -> bytes:

@@ -19,11 +19,13 @@ MARK = "Gateway-Redrive"
 """The letter an event was redriven from: `<stream>/<sequence>`. On its copies, and on its next letter."""
 COUNT = "Gateway-Redrives"
 """How often the event has been redriven."""
+SEPARATOR = ", "
+"""What stands between the names of failed targets."""
 
 _ORIGINAL = b"gateway-original-"
 _ORIGINAL_COUNT = f"gateway-original-{COUNT}".lower()
 _NEEDED = ("gateway-name", "gateway-route", "gateway-error-code", "gateway-source-stream", "gateway-source-subject")
-_SEQUENCE = re.compile("[0-9]{1,20}")
+_SEQUENCE = re.compile("[0-9]{1,19}")
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -84,7 +86,7 @@ def letter_of(message: StoredMessage) -> Letter | None:
         message=own.get("gateway-error-message", ""),
         attempts=_number(own.get("gateway-attempts", "")),
         exhausted=own.get("gateway-exhausted", ""),
-        failed_targets=tuple(names.split(", ")) if names else (),
+        failed_targets=tuple(names.split(SEPARATOR)) if names else (),
         source_stream=own["gateway-source-stream"],
         source_sequence=int(sequence),
         source_subject=own["gateway-source-subject"],

@@ -120,10 +120,11 @@ def test_the_message_is_one_line_of_printable_ascii(text: str) -> None:
         assert re.fullmatch(rb"[ -~]{0,512}", own.get(name, b""))
 
 
-def test_many_failed_targets_are_cut_not_refused() -> None:
-    names = ("t" * 255,) * 9
+def test_very_many_failed_targets_are_not_named() -> None:
+    """Cut short, the list would say of the others that they have the event."""
+    names = ("t" * 255,) * 99
     own, _ = own_and_original(letter(fault=Fault(step="publish", code="x", message="m", failed_targets=names)))
-    assert len(own[b"Gateway-Failed-Targets"]) == 512
+    assert b"Gateway-Failed-Targets" not in own
 
 
 def omitted(copy: Copy) -> bool:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gateway.dlq.plan import Judge, Order, Skip, Way
 from gateway.dlq.selection import Selection
 from gateway.records import StoredMessage
-from gateway.routing.letters import Fault, dead_letter
+from gateway.routing.letters import Fault, dead_letter, written_name
 from gateway.routing.redrive import Letter, Redrive, delivery_of, letter_of, original_block
 from gateway.routing.route import CompiledRoute
 from tests.unit.routes import delivery_of as delivered
@@ -41,6 +41,22 @@ def test_everything_a_letter_says_is_read() -> None:
     assert read.failed_targets == ("a", "b.{id}")
     assert (read.source_stream, read.source_sequence, read.source_subject) == ("ORDERS", 42, "orders.created.\udcff")
     assert (read.omitted, read.redrives, read.redriven_from) == (False, 0, "")
+
+
+@pytest.mark.parametrize(
+    ("names", "read"),
+    [
+        (("x" * 255, "y" * 255, "z"), ("x" * 255, "y" * 255, "z")),
+        (("a, b", "a"), ("a,b", "a")),
+        (tuple(f"{n:0>255}" for n in range(100)), ()),
+    ],
+    ids=["long", "comma", "too-many"],
+)
+def test_a_letter_names_every_failed_target_or_none(names: tuple[str, ...], read: tuple[str, ...]) -> None:
+    """A name that was cut off would be a target that had its copy, and a redrive would not send it one."""
+    found = letter(fault=Fault(step="publish", code="x", message="", failed_targets=names)).failed_targets
+    assert found == read
+    assert all(written_name(name) in found for name in names) or not found
 
 
 lines = st.lists(
@@ -84,6 +100,8 @@ def test_the_original_headers_come_back_byte_for_byte(sent: list[bytes]) -> None
         b"NATS/1.0\r\nGateway-Route: r\r\nGateway-Error-Code: x\r\n\r\n",
         b"NATS/1.0\r\nGateway-Name: g\r\nGateway-Route: r\r\nGateway-Error-Code: x\r\nGateway-Source-Stream: S\r\n"
         b"Gateway-Source-Subject: s\r\nGateway-Source-Sequence: many\r\n\r\n",
+        b"NATS/1.0\r\nGateway-Name: g\r\nGateway-Route: r\r\nGateway-Error-Code: x\r\nGateway-Source-Stream: S\r\n"
+        b"Gateway-Source-Subject: s\r\nGateway-Source-Sequence: 99999999999999999999\r\n\r\n",
         b"\xff\xfe",
     ],
 )
