@@ -75,7 +75,7 @@ def rows(letters: Sequence[Letter]) -> list[str]:
                 printable(letter.route),
                 printable(letter.code),
                 printable(letter.step),
-                f"{letter.source_stream}/{letter.source_sequence}",
+                printable(f"{letter.source_stream}/{letter.source_sequence}"),
                 printable(
                     letter.message if len(letter.message) <= _MESSAGE else letter.message[: _MESSAGE - 3] + "..."
                 ),

@@ -58,10 +58,14 @@ async def _messages(letters: DeadLetters, selection: Selection) -> AsyncIterator
 
 async def newest(streams: list[DeadLetters], selection: Selection, limit: int, found: Found) -> list[Letter]:
     """The newest letters that are meant, the last one last; without their bodies, which nobody looks at here."""
-    kept: deque[Letter] = deque(maxlen=limit or None)
-    async for letter in sift(streams, selection, found):
-        kept.append(msgspec.structs.replace(letter, data=b"", header_block=b""))
-    return sorted(kept, key=lambda letter: letter.stored_ns)
+    newest: list[Letter] = []
+    for letters in streams:
+        kept: deque[Letter] = deque(maxlen=limit or None)
+        async for letter in sift([letters], selection, found):
+            kept.append(msgspec.structs.replace(letter, data=b"", header_block=b""))
+        # The last ones of a stream may all be older than those of another.
+        newest = sorted([*newest, *kept], key=lambda letter: letter.stored_ns)[-limit:]
+    return newest
 
 
 class Stats:

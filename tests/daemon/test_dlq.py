@@ -18,7 +18,7 @@ from nats.aio.client import Client
 from gateway.jetstream.server import EmbeddedServer, free_port
 from tests.support.commands import Ended, run_commands
 from tests.support.eventually import eventually
-from tests.support.letters import body_of, write_letters
+from tests.support.letters import body_of, headers_of, write_letters
 from tests.support.process import ROOT
 from tests.support.small_routes import route
 from tests.support.streams import api, count, make_stream, read_stream
@@ -100,6 +100,26 @@ async def test_letters_are_listed_counted_and_shown(dlq: Dlq, nc: Client) -> Non
     assert [line["source"] for line in west.lines] == [{"stream": "IN", "sequence": 8, "subject": "in.a"}]
     assert (none.code, none.err) == (1, "there is no dead letter 6\n")
     assert await count(nc, "DLQ") == 8, "looking takes nothing away"
+
+
+async def test_the_newest_letters_are_those_of_all_streams_and_harmless_on_a_terminal(dlq: Dlq, nc: Client) -> None:
+    """A stream looked at later has none that is newer just for that."""
+    await make_stream(nc, "A", ["a.>"])
+    await make_stream(nc, "Z", ["z.>"])
+    js = nc.jetstream()
+    for subject, numbers in (("z.r", (1, 2)), ("a.r", (3, 4, 5)), ("z.r", (6,))):
+        for number in numbers:
+            headers = headers_of(number, gateway_source_stream="\x1b[2J")
+            await js.publish(subject, body_of(number), headers=headers)
+    file = dlq.config.with_name("two.yaml")
+    both = [{**route(name, "in.>", "out.it"), "dead-letter": {"subject": f"{name}.r"}} for name in ("a", "z")]
+    file.write_text(yaml.safe_dump({**yaml.safe_load(dlq.config.read_text()), "routes": both}))
+    first, others, table = await Dlq(file).run(
+        ("list", "--json", "--limit", "3"), ("list", "--json", "--limit", "0"), "list"
+    )
+    assert [line["source"]["sequence"] for line in first.lines] == [4, 5, 6]
+    assert [line["source"]["sequence"] for line in others.lines] == [1, 2, 3, 4, 5, 6]
+    assert "\x1b" not in table.out
 
 
 async def test_purge_removes_what_is_meant_and_nothing_unasked(dlq: Dlq, nc: Client) -> None:
