@@ -15,9 +15,9 @@ from ..jetstream.api import ApiError
 from ..jetstream.durables import Seen, all_streams, delete, look, of_gateway
 from ..jetstream.oneshot import OneShot
 from ..jetstream.replicas import live_configs
-from .asking import ask, read_config, timeout_option
+from .asking import ask, read_config
 from .exits import FINDINGS
-from .options import config_option, json_option
+from .options import config_option, json_option, timeout_option
 
 
 class Leftover(msgspec.Struct):
@@ -43,7 +43,8 @@ def prune(config: str, as_json: bool, patience: float, yes: bool, force: bool, a
     interest stream it keeps events from being removed. Only durables whose metadata names this gateway are looked at;
     those of disabled routes stay. What is deleted cannot be had back: a route of that name would start over.
 
-    One that is being read, and every one while replicas run another config, is kept unless --force is given.
+    One that is being read is kept unless --force is given, and so is every one while replicas run another config or
+    nobody can see whether they do.
 
     Exit codes: 0 none is left, 1 some are, or the server refuses, 2 wrong usage, 69 no server answers within --timeout,
     75 the connection was closed for good, 78 the config cannot be used.
@@ -68,22 +69,22 @@ async def _prune(link: OneShot, config: model.Config, yes: bool, force: bool, ev
     leftovers = [Leftover(one) for one in found if (one.stream, one.durable) not in used]
     if not leftovers:
         return []
-    others = await _other_configs(link, config)
+    elsewhere = await _used_elsewhere(link, config)
     for leftover in leftovers:
-        await _decide(link, leftover, others, yes=yes, force=force)
+        await _decide(link, leftover, elsewhere, yes=yes, force=force)
     return leftovers
 
 
-async def _other_configs(link: OneShot, config: model.Config) -> list[str]:
-    """The configs, other than this one, of replicas that run: the durable may be a route's of theirs."""
+async def _used_elsewhere(link: OneShot, config: model.Config) -> str:
+    """Whether the durable may be a route's in the config of replicas that run, in words; empty when it is not."""
     try:
-        return sorted(await live_configs(link.api, config.name) - {config.digest})
+        others = sorted(await live_configs(link.api, config.name) - {config.digest})
     except Retry as error:
-        click.echo(f"cannot see whether replicas run another config: {error.message}", err=True)
-        return []
+        return f"it cannot be seen whether replicas run another config: {error.message}"
+    return f"replicas run another config, {', '.join(others)}" if others else ""
 
 
-async def _decide(link: OneShot, leftover: Leftover, others: Sequence[str], *, yes: bool, force: bool) -> None:
+async def _decide(link: OneShot, leftover: Leftover, elsewhere: str, *, yes: bool, force: bool) -> None:
     """Delete one, or say why not. It is looked at again: a gateway may have begun to read it."""
     now = await look(link.api, leftover.durable.stream, leftover.durable.durable)
     if not isinstance(now, Seen):
@@ -92,8 +93,8 @@ async def _decide(link: OneShot, leftover: Leftover, others: Sequence[str], *, y
     leftover.durable = now
     if now.pulls and not force:
         leftover.kept = f"it is being read, {now.pulls:,} requests wait for events"
-    elif others and not force:
-        leftover.kept = f"replicas run another config, {', '.join(others)}"
+    elif elsewhere and not force:
+        leftover.kept = elsewhere
     elif yes:
         try:
             await delete(link.api, now)

@@ -16,6 +16,7 @@ from gateway.jetstream.server import EmbeddedServer, free_port
 from tests.conftest import StartGateway
 from tests.support.eventually import eventually
 from tests.support.process import ROOT
+from tests.support.servers import gateway_url, permissions, restart_with
 from tests.support.small_routes import ONE, publish, route
 from tests.support.streams import api, consumer_state
 from tests.support.witness import all_settled
@@ -151,6 +152,21 @@ async def test_prune_keeps_what_a_gateway_with_another_config_uses(
     said = await routes("prune", "-c", file, "--yes")
     assert said.code == 0, said.out
     assert await durables(nc) == ["gateway-one"]
+
+
+async def test_prune_keeps_everything_while_nobody_can_see_the_replicas(
+    nats_server: EmbeddedServer, nc: Client, config: Any
+) -> None:
+    """They may run another config, and what is deleted is gone for good."""
+    await left_behind(nc, "gateway-old")
+    await restart_with(nats_server, nc, permissions('publish: { deny: ["$JS.API.STREAM.INFO.KV_gateway-gateway"] }'))
+    file = config(ONE, nats={"servers": [gateway_url(nats_server)]})
+    said = await routes("prune", "-c", file, "--yes")
+    assert said.code == 1
+    assert "kept: it cannot be seen whether replicas run another config" in said.out
+    assert await durables(nc) == ["gateway-old"]
+    assert (await routes("prune", "-c", file, "--yes", "--force")).code == 0
+    assert await durables(nc) == []
 
 
 async def test_what_goes_wrong_has_its_exit_code(config: Any) -> None:
