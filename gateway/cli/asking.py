@@ -12,28 +12,13 @@ import click
 
 from ..config import model
 from ..config.loader import examine
-from ..errors import ConfigProblem, ServerUnreachable
+from ..errors import ConnectionGone, ServerUnreachable
 from ..jetstream.api import ApiDenied, ApiError, ApiUnavailable
 from ..jetstream.oneshot import OneShot, connected
 from ..observe import logs
-from ..values import Duration
 from .exits import CONFIG_INVALID, FINDINGS, TRY_AGAIN, UNREACHABLE
 
 T = TypeVar("T")
-
-timeout_option = click.option(
-    "--timeout",
-    "patience",
-    default="5s",
-    show_default=True,
-    metavar="TIME",
-    callback=lambda _context, _parameter, text: _seconds(text),
-    help="How long a server is waited for.",
-)
-
-
-class _Gone(Exception):
-    """The server closed the connection for good."""
 
 
 def read_config(file: str) -> model.Config:
@@ -55,7 +40,7 @@ def ask(config: model.Config, name: str, patience: float, work: Callable[[OneSho
     except (ServerUnreachable, ApiUnavailable) as error:
         click.echo(str(error), err=True)
         sys.exit(FINDINGS if isinstance(error, ApiDenied) else UNREACHABLE)
-    except _Gone as error:
+    except ConnectionGone as error:
         click.echo(str(error), err=True)
         sys.exit(TRY_AGAIN)
     except ApiError as error:
@@ -69,12 +54,5 @@ async def _ask(nats: model.Nats, name: str, patience: float, work: Callable[[One
             return await work(link)
         except ApiUnavailable as error:
             if link.connection.generation > 1 or link.connection.wire.is_closed:
-                raise _Gone(str(error)) from error
+                raise ConnectionGone(str(error)) from error
             raise
-
-
-def _seconds(text: str) -> float:
-    try:
-        return float(Duration.parse(text))
-    except ConfigProblem as problem:
-        raise click.BadParameter(f"{problem.text}; {problem.hint}") from problem

@@ -20,7 +20,7 @@ from ..observe import logs
 from ..proof import Proof, prove_file, prove_stream
 from ..subjects import token_is_safe, wildcard_fault
 from .exits import CONFIG_INVALID, FINDINGS, TRY_AGAIN, UNREACHABLE
-from .options import config_option, duration, json_option
+from .options import config_option, json_option, timeout_option
 
 _SHOWN = 50
 """Findings shown in words; --json has more."""
@@ -31,9 +31,9 @@ _SHOWN = 50
 @json_option
 @click.option("--server", metavar="URL", help="The NATS server, instead of what the config says.")
 @click.option("--subject", metavar="SUBJECT", help="Only what is stored under this subject; wildcards will do.")
-@click.option("--timeout", default="5s", show_default=True, metavar="TIME", help="How long a server is waited for.")
+@timeout_option
 @click.argument("target", metavar="STREAM|FILE")
-def verify(config: str, as_json: bool, server: str | None, subject: str | None, timeout: str, target: str) -> None:
+def verify(config: str, as_json: bool, server: str | None, subject: str | None, patience: float, target: str) -> None:
     """Prove audit chains whole.
 
     Reads the records of a stream, or of a file with its rotated parts, and says what is missing, changed, moved or
@@ -43,7 +43,6 @@ def verify(config: str, as_json: bool, server: str | None, subject: str | None, 
     Exit codes: 0 everything is as it was written, 1 findings, or no such stream or file, or no record in it, 2 wrong
     usage, 69 no server answers within --timeout, 75 the connection was closed for good, 78 the config cannot be used.
     """
-    patience = duration(timeout)
     # No stream has a dot in its name, and a server would not answer to one.
     is_file = os.sep in target or os.path.isfile(target) or not token_is_safe(target)
     _check_subject(subject, is_file)

@@ -37,7 +37,15 @@ class Checked:
 @json_option
 @click.option("--strict", is_flag=True, help="Warnings count as findings.")
 @click.option("--live", is_flag=True, help="Ask the servers of the config, too, whether they hold what it needs.")
-@click.option("--timeout", default="5s", show_default=True, metavar="TIME", help="How long --live waits for a server.")
+@click.option(
+    "--timeout",
+    "patience",
+    default="5s",
+    show_default=True,
+    metavar="TIME",
+    callback=duration,
+    help="How long --live waits for a server.",
+)
 @click.argument("paths", nargs=-1, metavar="[FILE|FOLDER]...")
 @click.pass_context
 def check(
@@ -47,7 +55,7 @@ def check(
     as_json: bool,
     strict: bool,
     live: bool,
-    timeout: str,
+    patience: float,
     paths: tuple[str, ...],
 ) -> None:
     """Find what is wrong in configs.
@@ -58,7 +66,6 @@ def check(
 
     Exit codes: 0 clean, 1 findings, 2 wrong usage, 69 no server answers within --timeout.
     """
-    patience = duration(timeout)
     named = ctx.get_parameter_source("config") is click.core.ParameterSource.COMMANDLINE
     files = [config, *paths] if named or not paths else list(paths)
     checked = list(check_all(files, disable))

@@ -26,9 +26,8 @@ from ..registry import Registry
 from ..routing.compile import compile_config
 from ..routing.route import CompiledRoute
 from ..values import Duration, Rate
-from .asking import timeout_option
 from .exits import CONFIG_INVALID, FINDINGS, TRY_AGAIN, UNREACHABLE
-from .options import config_option
+from .options import config_option, timeout_option
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Answer = TypeVar("Answer")

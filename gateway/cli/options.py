@@ -41,9 +41,20 @@ plugin_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def duration(text: str, option: str = "--timeout") -> float:
-    """The seconds of an option; raises click.BadParameter."""
+def duration(ctx: click.Context, parameter: click.Parameter, text: str) -> float:
+    """The seconds of an option."""
     try:
         return float(Duration.parse(text))
     except ConfigProblem as problem:
-        raise click.BadParameter(f"{problem.text}; {problem.hint}", param_hint=option) from problem
+        raise click.BadParameter(f"{problem.text}; {problem.hint}", ctx, parameter) from problem
+
+
+timeout_option = click.option(
+    "--timeout",
+    "patience",
+    default="5s",
+    show_default=True,
+    metavar="TIME",
+    callback=duration,
+    help="How long a server is waited for.",
+)

@@ -12,8 +12,8 @@ import click
 from ..config import model
 from ..jetstream.durables import Seen, look
 from ..jetstream.oneshot import OneShot
-from .asking import ask, read_config, timeout_option
-from .options import config_option, json_option
+from .asking import ask, read_config
+from .options import config_option, json_option, timeout_option
 from .routes_prune import prune
 
 
