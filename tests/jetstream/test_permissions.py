@@ -13,12 +13,13 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from gateway.cli.permissions import server_config
+from gateway.jetstream import pin
 from gateway.jetstream.permissions import Kind, Need, Only, needs
 from gateway.jetstream.server import EmbeddedServer
 from gateway.routing.compile import compile_config
 from gateway.subjects import covers
 from tests.jetstream.conftest import RunGateway
-from tests.support.arrivals import arrived, settled
+from tests.support.arrivals import arrived, in_flight, settled
 from tests.support.eventually import eventually
 from tests.support.proxy import Frame, Proxy
 from tests.support.running import RunningGateway, read_config, registry_with
@@ -196,3 +197,54 @@ async def _try(what: Callable[[], Any]) -> None:
         await what()
     except AssertionError:
         return
+
+
+@pytest.mark.parametrize("ordering", ["strict", {"key": "key"}])
+async def test_an_ordered_route_goes_from_a_crashed_replica_to_the_next_under_what_is_printed(
+    nats_server: EmbeddedServer,
+    nc: Client,
+    js: JetStreamContext,
+    run_gateway: RunGateway,
+    monkeypatch: pytest.MonkeyPatch,
+    ordering: Any,
+) -> None:
+    """The pin is taken, kept, taken over and given up; a strict route sets its durable back, and no other may."""
+    monkeypatch.setattr(pin, "TIMEOUT", 1.0)
+    monkeypatch.setattr(pin, "RENEWAL", 0.2)
+    whole = config(gateway_url(nats_server))
+    plain = {"ordering": ordering, "targets": [{"subject": "out.it"}], "transforms": [], "audits": []}
+    parsed = {**whole, "routes": [whole["routes"][0] | plain]}
+    found = needed(parsed, Only.SHORT_ACKS)
+    await restart_with(nats_server, nc, server_with(found, parsed))
+    await make_stream(nc, "IN", ["in.>"])
+    await make_stream(nc, "AUDIT", ["audit.>"])
+    await make_stream(nc, "OUT", ["out.>"], max_msgs=1, discard="new")
+    one = await run_gateway(parsed)
+    for n in range(8):
+        await js.publish("in.a", b'{"n": %d, "key": "k"}' % n)
+    await eventually(lambda: in_flight_at_least(nc, 4), what="the first replica holds events")
+    used: set[str] = set()
+
+    def note(frame: Frame) -> bool:
+        if frame.upward and frame.subject:
+            used.add(frame.subject)
+        return True
+
+    async with Proxy(nats_server.port) as proxy:
+        proxy.passes = note
+        nats = {**parsed["nats"], "servers": [proxy.url.replace("//", "//gw:gw@")]}
+        two = await run_gateway({**parsed, "nats": nats})
+        await one.crash()
+        assert "error" not in await api(nc, "STREAM.UPDATE.OUT", {"name": "OUT", "subjects": ["out.>"]})
+        copies = await arrived(nc, "OUT", 8, 20)
+        assert [copy.json["n"] for copy in copies] == list(range(8))
+        await two.stop()
+    assert violations(nats_server) == []
+    assert "$JS.API.CONSUMER.UNPIN.IN.gateway-r" in used
+    reset = "$JS.API.CONSUMER.RESET.IN.gateway-r"
+    assert (reset in used, reset in {need.subject for need in found}) == (ordering == "strict",) * 2
+
+
+async def in_flight_at_least(nc: Client, events: int) -> bool:
+    """Whether the durable has given out so many that are not settled."""
+    return await in_flight(nc) >= events
