@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,8 @@ from .api import ApiError, ApiUnavailable
 from .pin import RESET_SINCE, TAG, Pin, check_server, taken_out
 from .source import JetStreamSource
 
+log = logging.getLogger("gateway.nats")
+
 
 class PinnedSource(JetStreamSource):
     """One durable with a pinned priority group. Asks with the pin once it has it, and keeps it while it lives."""
@@ -21,8 +24,8 @@ class PinnedSource(JetStreamSource):
         super().__init__(*args, **options)
         self._pin = Pin()
         self._told: Callable[[bool], None] | None = None
-        self._begins_anew = False
-        """Set back, and not given the first message yet: what comes now was on its way before, and comes again."""
+        self._given: int | None = None
+        """The consumer's count of what it has given out, as far as that is here or known to be missing."""
 
     async def open(self) -> SourceInfo:
         """Make or check the durable, and listen; raises RouteFault."""
@@ -31,7 +34,7 @@ class PinnedSource(JetStreamSource):
 
     def _heed(self, limits: dict[str, Any]) -> None:
         super()._heed(limits)
-        self._begins_anew = False
+        self._given = None
         self._pin.found(limits)
         self._asks = self._pin.fields()
 
@@ -55,8 +58,9 @@ class PinnedSource(JetStreamSource):
         info = await self._info()
         if info["created"] != self._durable.made:
             raise RouteFault("consumer-changed", "the consumer was made anew")
-        floor, delivered = info["ack_floor"]["stream_seq"], info["delivered"]["stream_seq"]
-        return Account(floor, delivered, int(info.get("num_ack_pending", 0)))
+        given = info["delivered"]
+        self._given = max(self._given or 0, given["consumer_seq"])
+        return Account(info["ack_floor"]["stream_seq"], given["stream_seq"], int(info.get("num_ack_pending", 0)))
 
     async def set_back(self) -> bool:
         """Have everything above the floor given out again, in order; False when the server cannot.
@@ -66,14 +70,18 @@ class PinnedSource(JetStreamSource):
         if self._server < RESET_SINCE:
             return False
         source = self._route.source
+        # What is on its way comes again: after this it could not be told from that.
+        self._generation = 0
+        await self._connection.wire.detach(self._sid)
         try:
             await self._api.request(f"CONSUMER.RESET.{source.stream}.{source.durable}", {})
         except (ApiError, ApiUnavailable) as error:
             raise RouteFault("jetstream-unavailable", str(error)) from error
+        finally:
+            self._pulls.clear()
+            self._sid, self._generation = await self._connection.attach(f"{self._inbox}.*", self._arrived)
         # It counts its deliveries from 1 again; the pin stays where it is.
-        self._pulls.clear()
-        self._consumer_sequence = 0
-        self._begins_anew = True
+        self._consumer_sequence = self._given = 0
         return True
 
     async def _info(self) -> dict[str, Any]:
@@ -116,14 +124,21 @@ class PinnedSource(JetStreamSource):
             if ident and self._pin.gained(ident, self._pulls.last):
                 # Who had it before may have set the consumer back, which counts from 1 again.
                 self._consumer_sequence = 0
-                self._begins_anew = False
+                self._given = None
                 self._pin_changed(True)
-            if self._begins_anew:
-                tokens = reply.split(".")
-                if tokens[6 if len(tokens) == 9 else 8] != "1":
-                    return
-                self._begins_anew = False
+            self._count(reply)
         super()._arrived(subject, reply, header_block, data)
+
+    def _count(self, reply: str) -> None:
+        """Have what is pending looked at when a message was given to us that did not come: it was before this one."""
+        tokens = reply.split(".")
+        number = int(tokens[6 if len(tokens) == 9 else 8])
+        lost = 0 if self._given is None else number - self._given - 1
+        self._given = number
+        if lost > 0:
+            told = {"event": "source.gap", "route": self._route.name, "events": lost}
+            log.warning("%d deliveries were lost on their way, and are waited for", lost, extra=told)
+            self._pin_changed(True)
 
     def _status(self, subject: str, header_block: bytes) -> None:
         code, text, _ = status_of(header_block)

@@ -127,13 +127,15 @@ class Wire(Client):
 
     async def detach(self, sid: int) -> None:
         """Unsubscribe, and take what the server had sent before it knew."""
-        if sid in self._subs and self.is_connected:
-            self.write(b"UNSUB %d\r\n" % sid)
-            await self._take_the_rest()
-        subscription = self._subs.pop(sid, None)
-        if subscription is not None and subscription._wait_for_msgs_task is not None:
-            subscription._wait_for_msgs_task.cancel()
-        self.sinks.pop(str(sid).encode(), None)
+        try:
+            if sid in self._subs and self.is_connected:
+                self.write(b"UNSUB %d\r\n" % sid)
+                await self._take_the_rest()
+        finally:
+            subscription = self._subs.pop(sid, None)
+            if subscription is not None and subscription._wait_for_msgs_task is not None:
+                subscription._wait_for_msgs_task.cancel()
+            self.sinks.pop(str(sid).encode(), None)
 
     async def hush(self) -> None:
         """Let no subscription with a sink bring anything more, and take what was on its way."""
