@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable, Iterable
 
-import msgspec
-
-from ..errors import DecodeError
+from ..components.canonical import canonical
 from ..event import Event
 from ..missing import MISSING
 from ..paths import Path
@@ -77,19 +75,11 @@ class Ticket:
 
 
 def key_of(event: Event, path: Path) -> Hashable:
-    """What an event is in order with: all that lack the value share one line. Raises DecodeError."""
+    """What an event is in order with: all that lack the value, or have null there, share a line. Raises DecodeError."""
     value = path.read(event)
-    if value is MISSING or value is None or isinstance(value, (str, int, float, bool)):
-        return value
-    return msgspec.json.encode(value, order="deterministic")
-
-
-def line_of(event: Event, path: Path) -> Hashable:
-    """The same where a key that cannot be read, whose event will be a dead letter, is in order with nothing."""
-    try:
-        return key_of(event, path)
-    except DecodeError:
-        return Ticket()
+    if value is MISSING:
+        return None
+    return value if value is None or isinstance(value, (str, int, float, bool)) else canonical(value)
 
 
 def missing(entries: Iterable[int], delivered: int, ack_pending: int) -> int:

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Hashable
 from typing import Protocol
 
-from ..errors import DecodeError, RouteFault
+from ..errors import RouteFault
 from ..event import Event, Meta
 from ..paths import Path
 from ..ports import Account, Clock, OrderedSource
@@ -172,9 +172,9 @@ class Ordering:
             return None
         try:
             event = Event(self._route.reader, entry.delivery, Meta(self._route.origin, entry.delivery, 1))
-        except DecodeError:
+            return order.key_of(event, self._path)
+        except Exception:  # noqa: BLE001 - what it is comes out on its way; it is the edge that calls here
             return order.Ticket()
-        return order.line_of(event, self._path)
 
     # ------------------------------------------------------------------ becoming active
 

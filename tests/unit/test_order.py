@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 
-from gateway.event import Delivery
-from gateway.runtime.order import Lines, missing, waiting
+from gateway.event import Delivery, Event, Meta
+from gateway.paths import path_of
+from gateway.runtime.order import Lines, key_of, missing, waiting
 from gateway.runtime.window import Entry, Phase
+from tests.unit.routes import route_of
 
 
 def entry(sequence: int) -> Entry:
@@ -87,6 +92,28 @@ def test_nothing_is_left_of_a_line_that_is_done() -> None:
 def test_missing_is_what_is_pending_and_not_here(here: list[int], delivered: int, pending: int, count: int) -> None:
     """Compared with what had been given out when the server counted."""
     assert missing(here, delivered, pending) == count
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({}, {"key": None}, True),
+        ({"key": {"a": 1, "b": 2}}, {"key": {"b": 2, "a": 1}}, True),
+        ({"key": {1: "a"}}, {"key": {1: "a"}}, True),
+        ({"key": {1: "a"}}, {"key": {1: "b"}}, False),
+        ({"key": b"a"}, {"key": b"b"}, False),
+        ({"key": "1"}, {"key": 1}, False),
+    ],
+)
+def test_a_key_is_any_value(one: Any, other: Any, same: bool) -> None:
+    """Also one that only MessagePack can say: what cannot be told apart would be without order, or stop the reading."""
+    route = route_of(more="codec: msgpack\nordering: {key: key}")
+    keys = []
+    for body in (one, other):
+        delivery = Delivery("in.it", b"", msgspec.msgpack.encode(body), "token", 1, 1, 0)
+        keys.append(key_of(Event(route.reader, delivery, Meta(route.origin, delivery, 1)), path_of("key")))
+    assert (keys[0] == keys[1]) is same
+    hash(keys[0])
 
 
 def test_what_waits_is_begun_in_the_order_of_the_stream() -> None:

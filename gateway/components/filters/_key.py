@@ -7,7 +7,7 @@ from ...event import Event
 from ...missing import MISSING
 from ...paths import Path, path_of
 from ...templates import Placeholder, Template
-from .._canonical import digest
+from ..canonical import digest
 from .._config import steady_path
 
 
