@@ -102,9 +102,9 @@ class Window:
         self.history: dict[int, Tries] = {}
         self.parked: dict[int, float] = {}
         """Parked events by sequence, and until when one counts that does not come back here."""
-        self.stored: dict[str, PubAck] = {}
+        self.stored: dict[str, tuple[str, PubAck]] = {}
         """Copies of events that were given back or forgotten, by message id: when those come again, the target's
-        duplicate window may be over.
+        duplicate window may be over. Each with its subject: after a reload the target may be another stream.
         """
         self.size = 0
         """Bytes of the deliveries in flight."""
@@ -157,14 +157,17 @@ class Window:
         """Keep in mind which copies of an entry are stored: it comes again, perhaps after the duplicate window."""
         for copy in entry.copies:
             if copy.ack is not None:
-                self.stored[copy.message_id] = copy.ack
+                self.stored[copy.message_id] = copy.subject, copy.ack
         while len(self.stored) > MAX_HISTORY:
             del self.stored[next(iter(self.stored))]
 
     def missing(self, copies: list[Copy]) -> list[Copy]:
         """Those of an event's copies that are not known to be stored; the others get the acks they had."""
         for copy in copies:
-            copy.ack = self.stored.pop(copy.message_id, None)
+            subject, ack = self.stored.pop(copy.message_id, ("", None))
+            named = None if copy.target is None else copy.target.stream
+            if ack is not None and subject == copy.subject and named in (None, ack.stream):
+                copy.ack = ack
         return [copy for copy in copies if copy.ack is None]
 
     def forget(self) -> None:

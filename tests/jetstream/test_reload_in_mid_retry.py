@@ -90,6 +90,20 @@ async def test_targets_that_change_while_one_is_held_get_what_they_miss_and_noth
     assert await count(nc, "DLQ") == 0
 
 
+async def test_a_target_that_keeps_its_name_and_goes_elsewhere_gets_every_copy(
+    nats_server: EmbeddedServer, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    """What its stream from before has is not in the new one; published means that each target has it."""
+    moved = {**OUT, "subject": "other.it"}
+    gateway = await run_gateway({"routes": [route(targets=[FULL, OUT], source={"ack-wait": "30s"})]})
+    await held(gateway, js, nc)
+    await reload(gateway, nats_server, route(targets=[FULL, moved], source={"ack-wait": "30s"}))
+    await make_room(nc)
+    await settled(nc)
+    assert sorted(message.json["n"] for message in await read_stream(nc, "OTHER")) == list(range(HELD))
+    assert await stored(nc) == {"full.x": HELD, "out.it": HELD}
+
+
 async def test_reload_after_reload_while_a_target_is_held(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
