@@ -131,9 +131,11 @@ class Lane:
         """The consumer was looked at."""
         if not backlog.unsettled:
             self.none_parked()
-            if not self.window.entries:
-                # What was handed back and never came again is not in the stream any more.
+            if not self.window.entries and not backlog.pending:
+                # What was handed back and never came again is settled elsewhere, or not in the stream any more. A
+                # consumer that was set back has it still to give.
                 self.window.history.clear()
+                self.window.stored.clear()
         elif not self._sender.any_open:
             self.settler.sweep(self._now())
         self.faults.heed(backlog.remarks)

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from gateway.ports import Backlog
 from gateway.runtime.circuit import PROBE_WITHIN
 from tests.unit.lanes import TestBed
 from tests.unit.routes import route_of
@@ -65,6 +66,18 @@ async def test_six_hours_of_a_full_target_change_nothing_but_the_count_of_probes
     assert held.publisher.sent["other.x"] == EVENTS
     assert not held.stats.circuit_open
     assert held.stats.code == ""
+
+
+async def test_what_is_remembered_of_events_that_came_to_a_replica_instead_does_not_stay() -> None:
+    """It would cost memory, and a look for every event. After a set back the consumer has still all to give."""
+    held = bed()
+    held.run(10)
+    held.lane.disconnected_for(HOUR)
+    assert state_of(held)["stored"] == 5
+    held.lane.looked(Backlog(EVENTS, 0))
+    assert state_of(held)["stored"] == 5
+    held.lane.looked(Backlog(0, 0))
+    assert state_of(held)["stored"] == 0
 
 
 @pytest.mark.fault("target-full")
