@@ -27,6 +27,7 @@ class Copy:
 
     __slots__ = (
         "ack",
+        "after",
         "awaiting",
         "code",
         "data",
@@ -55,6 +56,8 @@ class Copy:
         self.code = ""
         """Set when it can never be stored; `fault` says why."""
         self.fault = ""
+        self.after: Copy | None = None
+        """The copy that waits for its fate, on an ordered route."""
         self.tokens: tuple[int, ...] = ()
         """Publishes of it that may still be answered."""
         self.awaiting = False

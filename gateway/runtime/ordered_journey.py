@@ -22,10 +22,22 @@ class SenderInTurn(Sender):
     Sent together, one that fails would be stored behind the next.
     """
 
+    _copies: list[Copy] | None = None
+    """Those of the event that is being sent."""
+    _last: dict[str, Copy]
+    """The last of them for each target."""
+
     def send(self, entry: Entry, copy: Copy) -> None:
-        """Get a copy stored once the one before it has its fate."""
-        before = _before(entry.copies, copy)
+        """Get a copy stored once the one before it, for the same target, has its fate."""
+        if copy.target is None:
+            super().send(entry, copy)
+            return
+        if self._copies is not entry.copies:
+            self._copies, self._last = entry.copies, {}
+        before = self._last.get(copy.target.name)
+        self._last[copy.target.name] = copy
         if before is not None and before.open:
+            before.after = copy
             copy.deadline = NEVER
         else:
             super().send(entry, copy)
@@ -39,9 +51,11 @@ class SenderInTurn(Sender):
         )
 
     def _settle_copy(self, entry: Entry, copy: Copy) -> None:
-        following = None if entry.open_copies == 1 else _after(entry.copies, copy)
+        following, copy.after = copy.after, None
         if following is not None:
             super().send(entry, following)
+        elif self._copies is entry.copies:
+            self._copies = None
         super()._settle_copy(entry, copy)
 
 
@@ -82,18 +96,6 @@ class OrderedJourney(Journey):
         super()._finish(entry)
         if entry.phase is Phase.AUDITING:
             self._fated(entry)
-
-
-def _before(copies: list[Copy], copy: Copy) -> Copy | None:
-    """The copy for the same target before this one."""
-    at = next((index for index, known in enumerate(copies) if known is copy), 0)
-    return next((other for other in reversed(copies[:at]) if other.target is copy.target), None)
-
-
-def _after(copies: list[Copy], copy: Copy) -> Copy | None:
-    """The next copy for the same target that has no fate; none of these was sent yet."""
-    at = next((index for index, known in enumerate(copies) if known is copy), len(copies))
-    return next((other for other in copies[at + 1 :] if other.target is copy.target and other.open), None)
 
 
 def _firsts(copies: list[Copy]) -> list[Copy]:
