@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 
@@ -111,6 +112,18 @@ class JetStreamApi:
             int(datetime.fromisoformat(found["time"]).timestamp() * 1_000_000) * 1000,
         )
 
+    async def pages(self, request: str, field: str) -> AsyncIterator[Any]:
+        """Every item of a list that is given in pages; raises ApiError and ApiUnavailable."""
+        seen = 0
+        while True:
+            page = await self.request(request, {"offset": seen})
+            items = page.get(field) or []
+            for item in items:
+                yield item
+            seen += len(items)
+            if not items or seen >= int(page.get("total", 0)):
+                return
+
     async def has_stream(self, stream: str) -> bool | None:
         """Whether there is a stream of this name; None when nobody says."""
         try:
@@ -138,12 +151,7 @@ class JetStreamApi:
 
     async def _knows(self, stream: str) -> bool:
         """Whether the answerer lists a stream; raises ApiError and ApiUnavailable."""
-        seen = 0
-        while True:
-            page = await self.request("STREAM.NAMES", {"offset": seen})
-            names = page.get("streams") or []
-            if stream in names:
+        async for name in self.pages("STREAM.NAMES", "streams"):
+            if name == stream:
                 return True
-            seen += len(names)
-            if not names or seen >= int(page.get("total", 0)):
-                return False
+        return False

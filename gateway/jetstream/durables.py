@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -65,7 +64,7 @@ async def of_gateway(api: JetStreamApi, stream: str, gateway: str) -> list[Seen]
     Raises ApiError and ApiUnavailable.
     """
     try:
-        infos = [info async for info in _pages(api, f"CONSUMER.LIST.{stream}", "consumers")]
+        infos = [info async for info in api.pages(f"CONSUMER.LIST.{stream}", "consumers")]
     except ApiError as error:
         if error.err_code != STREAM_NOT_FOUND:
             raise
@@ -76,7 +75,7 @@ async def of_gateway(api: JetStreamApi, stream: str, gateway: str) -> list[Seen]
 
 async def all_streams(api: JetStreamApi) -> list[str]:
     """The names of all streams of the account; raises ApiError and ApiUnavailable."""
-    return [str(name) async for name in _pages(api, "STREAM.NAMES", "streams")]
+    return [str(name) async for name in api.pages("STREAM.NAMES", "streams")]
 
 
 async def delete(api: JetStreamApi, one: Seen) -> None:
@@ -86,16 +85,3 @@ async def delete(api: JetStreamApi, one: Seen) -> None:
     except ApiError as error:
         if error.err_code not in (CONSUMER_NOT_FOUND, STREAM_NOT_FOUND):
             raise
-
-
-async def _pages(api: JetStreamApi, request: str, field: str) -> AsyncIterator[Any]:
-    """Every item of a list the server gives in pages."""
-    offset = 0
-    while True:
-        page = await api.request(request, {"offset": offset})
-        items = page.get(field) or []
-        for item in items:
-            yield item
-        offset += len(items)
-        if not items or offset >= int(page.get("total", 0)):
-            return

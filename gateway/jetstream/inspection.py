@@ -15,6 +15,7 @@ from ..subjects import overlaps
 from ..templates import fixed_text
 from .api import CONSUMER_NOT_FOUND, STREAM_NOT_FOUND, ApiError, ApiUnavailable, JetStreamApi
 from .consumers import Durable
+from .counting import filters_of
 from .replicas import Replicas
 from .streams import add_line, differences, missing_stream, taking
 
@@ -119,23 +120,10 @@ class Inspection:
         if stream["config"].get("retention") != "workqueue":
             return
         wanted = [str(subject) for subject in source.subjects]
-        async for name, filters in self._consumers(source.stream):
-            if any(overlaps(one, two) for one in wanted for two in filters):
-                text = f"{source.stream} is a work queue, and {name} consumes some of these subjects already"
+        async for info in self._api.pages(f"CONSUMER.LIST.{source.stream}", "consumers"):
+            if any(overlaps(one, two) for one in wanted for two in filters_of(info["config"])):
+                text = f"{source.stream} is a work queue, and {info['name']} consumes some of these subjects already"
                 yield Finding(("source", "subjects"), text, "each subject of a work queue has one consumer")
-
-    async def _consumers(self, stream: str) -> AsyncIterator[tuple[str, list[str]]]:
-        """Each consumer of a stream, and what it filters."""
-        seen, total = 0, 1
-        while seen < total:
-            page = await self._api.request(f"CONSUMER.LIST.{stream}", {"offset": seen})
-            found = page.get("consumers") or []
-            total = int(page.get("total", 0)) if found else 0
-            seen += len(found)
-            for info in found:
-                config = info["config"]
-                one = config.get("filter_subject")
-                yield info["name"], config.get("filter_subjects") or [one or ">"]
 
     async def _targets(self, route: CompiledRoute) -> AsyncIterator[Finding]:
         config = route.config
