@@ -34,7 +34,8 @@ class Reads:
         except UnreadableError as error:
             self.files[path] = error.text
             raise
-        self.files[path] = _digest(data)
+        # Of a file that is read twice and changed in between, what came first counts: it is not what there is now.
+        self.files.setdefault(path, _digest(data))
         return decode(data)
 
     def note(self, path: str) -> None:

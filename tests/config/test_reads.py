@@ -64,6 +64,16 @@ def test_a_change_is_seen_however_it_is_written(tmp_path: Path, write: Callable[
     assert look.changes() == {}, "what is as it was has not changed"
 
 
+def test_a_change_between_two_readings_of_one_load_is_seen(tmp_path: Path) -> None:
+    """What was read first is in the config, too."""
+    file = tmp_path / "f"
+    reads = Reads()
+    for text in ("one", "two"):
+        file.write_text(text)
+        assert reads.read_text(str(file)) == text
+    assert list(Look(reads).changes()) == [str(file)]
+
+
 @pytest.mark.parametrize("write", WAYS)
 def test_what_is_written_anew_as_it_was_has_not_changed(tmp_path: Path, write: Callable[[Path, str], None]) -> None:
     """Whatever manages configs writes them again and again."""
