@@ -190,9 +190,14 @@ class LetterSource:
         """The event has no end here: its letter stays."""
         sequence = int(token)
         letter = self._redrive.letters.pop(sequence)
+        entry = self.entry_of(sequence)
         reason = self._reasons.pop(sequence, "")
-        if reason or delay > 0:
-            self._tally.keep(reason or "too-large", letter.place)
+        if not reason and delay > 0 and entry is not None:  # parked: it can have no next letter
+            reason = (
+                entry.letter.code if entry.letter is not None else entry.fault.code if entry.fault is not None else ""
+            )
+        if reason:
+            self._tally.keep(reason, letter.place)
         else:
             self._tally.returned += 1
         self._ended(letter)

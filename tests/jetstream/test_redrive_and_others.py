@@ -9,9 +9,9 @@ from nats.aio.client import Client
 
 from gateway.jetstream.server import EmbeddedServer
 from tests.jetstream.conftest import Route
-from tests.jetstream.test_redrive import numbers, sent_before
+from tests.jetstream.test_redrive import Bad, numbers, sent_before
 from tests.support.eventually import eventually
-from tests.support.letters import Heard, send_again, write_letters
+from tests.support.letters import Heard, body_of, headers_of, send_again, write_letters
 from tests.support.servers import gateway_url, permissions, restart_with
 from tests.support.streams import api, count, make_stream, read_stream
 
@@ -78,3 +78,15 @@ async def test_a_route_that_was_given_up_stays_given_up(nats_server: EmbeddedSer
     redriven = await asyncio.wait_for(work, 30)
     assert (redriven.tally.done, redriven.tally.kept) == (63, {"no-stream": 3})
     assert (await count(nc, "LATE"), await count(nc, "DLQ")) == (0, 3)
+
+
+async def test_a_letter_that_can_have_no_next_one_stays_for_the_reason_it_failed(
+    nats_server: EmbeddedServer, nc: Client, route: Route
+) -> None:
+    """The route reads its own letters, and this one is a letter of a letter."""
+    config = {"routes": [route(filters=["bad"], **{"dead-letter": {"subject": "in.dead"}})]}
+    headers = headers_of(1, gateway_original_gateway_error_code="bad")
+    await nc.jetstream().publish("in.dead", body_of(1), headers=headers)
+    redriven = await send_again(nats_server.url, config, Bad)
+    assert redriven.tally.kept == {"bad": 1}
+    assert await count(nc, "IN") == 1
