@@ -151,7 +151,8 @@ class Run:
         try:
             await self._watch(stop)
         finally:
-            await self._gateway.drain(self._shop.drain)
+            # Without a server nothing of it can be finished.
+            await self._gateway.drain(self._shop.drain if self._shop.edge.connected else 0.0)
             changed.remove(self._gateway.connection_changed)
             await self._remover.flushed(self._patience)
             self._remover.close()

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from nats.aio.client import Client
 
+from gateway.errors import ConnectionGone
 from gateway.jetstream.server import EmbeddedServer
 from tests.jetstream.conftest import Route
 from tests.jetstream.test_redrive import Bad, numbers, sent_before
@@ -90,3 +91,24 @@ async def test_a_letter_that_can_have_no_next_one_stays_for_the_reason_it_failed
     redriven = await send_again(nats_server.url, config, Bad)
     assert redriven.tally.kept == {"bad": 1}
     assert await count(nc, "IN") == 1
+
+
+async def test_a_server_that_does_not_come_back_ends_it_without_waiting_for_what_is_in_flight(
+    nats_server: EmbeddedServer, nc: Client, route: Route
+) -> None:
+    """Nothing of it can be finished, and who goes on must do so within the targets' duplicate windows."""
+    full = {"name": "OUT", "subjects": ["out.>"], "max_msgs": 5, "discard": "new"}
+    assert "error" not in await api(nc, "STREAM.UPDATE.OUT", full)
+    await write_letters(nc, 200)
+    heard: list[Heard] = []
+    config = {"routes": [route()], "drain": "1m"}
+    work = asyncio.create_task(send_again(nats_server.url, config, patience=1.0, heard=heard))
+    await eventually(lambda: heard and any("cannot take events now" in text for text in heard[0].notices), 20)
+    nats_server.kill()
+    with pytest.raises(ConnectionGone):
+        await asyncio.wait_for(work, 30)
+    nats_server.start_blocking()
+    await eventually(lambda: nc.is_connected)
+    assert "error" not in await api(nc, "STREAM.UPDATE.OUT", {**full, "max_msgs": -1})
+    assert (await send_again(nats_server.url, {"routes": [route()]})).good
+    assert sorted(numbers(await read_stream(nc, "OUT"))) == list(range(1, 201))
