@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from nats.aio.client import Client
@@ -16,6 +14,7 @@ from gateway.jetstream.server import EmbeddedServer, free_port
 from tests.conftest import StartGateway
 from tests.support.arrivals import settled
 from tests.support.chains import chain, recorded, stored_chain
+from tests.support.commands import Ended, run_commands
 from tests.support.eventually import eventually
 from tests.support.process import ROOT
 from tests.support.small_routes import publish, route
@@ -25,28 +24,10 @@ AUDITS = [{"stream": {"subject": "audit.{$route}", "stream": "AUDIT"}}]
 SOURCE = {"stream": "IN", "subjects": ["in.one"], "ack-wait": "1s"}
 
 
-class Verified:
-    """What one run of the command said."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
-
-
-async def verify(*args: str, env: dict[str, str] | None = None) -> Verified:
+async def verify(*args: str) -> Ended:
     """Run `gateway audit verify`."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "audit", "verify", *args),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        cwd=ROOT,
-    )
-    out, err = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode is not None
-    return Verified(process.returncode, out.decode(), err.decode())
+    (ended,) = await run_commands(("audit", "verify", *args))
+    return ended
 
 
 @pytest.fixture

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +11,8 @@ from nats.aio.client import Client
 
 from gateway.jetstream.server import EmbeddedServer, free_port
 from tests.conftest import StartGateway
+from tests.support.commands import Ended, run_commands
 from tests.support.eventually import eventually
-from tests.support.process import ROOT
 from tests.support.servers import gateway_url, permissions, restart_with
 from tests.support.small_routes import ONE, publish, route
 from tests.support.streams import api, consumer_state
@@ -24,28 +21,10 @@ from tests.support.witness import all_settled
 pytestmark = pytest.mark.usefixtures("streams")
 
 
-class Said:
-    """What one run of the command said."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
-
-
-async def routes(*args: str) -> Said:
+async def routes(*args: str) -> Ended:
     """Run `gateway routes`."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "routes", *args),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        cwd=ROOT,
-    )
-    out, err = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode is not None
-    return Said(process.returncode, out.decode(), err.decode())
+    (ended,) = await run_commands(("routes", *args))
+    return ended
 
 
 @pytest.fixture

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from gateway.jetstream.inspection import Finding, Inspection
 from gateway.jetstream.oneshot import connected
 from gateway.jetstream.server import EmbeddedServer, free_port
 from gateway.routing.compile import compile_config
+from tests.support.commands import run_commands
 from tests.support.servers import gateway_url, permissions, restart_with
 from tests.support.streams import api, change_stream, make_stream
 
@@ -229,14 +228,8 @@ async def test_what_may_not_be_looked_at_is_a_finding_and_the_rest_is_looked_at(
 async def check(tmp_path: Path, parsed: dict[str, Any], *args: str) -> tuple[int, str, str]:
     file = tmp_path / "gateway.yaml"
     file.write_text(yaml.safe_dump(parsed, sort_keys=False))
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "check", "--live", *args, str(file)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+    (ended,) = await run_commands(("check", "--live", *args, str(file)))
+    return ended.code, ended.out, ended.err
 
 
 async def test_the_command_shows_places_and_exits_with_findings(

@@ -1,15 +1,24 @@
-"""Several `gateway` commands in one process of their own: an interpreter start costs more than what they do."""
+"""`gateway` commands in a process that stays: an interpreter's start costs more than what they do.
+
+It is one process for all tests of this one, started with the first command; the commands run one after the other.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import io
 import json
+import os
+import subprocess
 import sys
+import threading
 from collections.abc import Sequence
+from typing import Any
 
 from gateway.cli import main
+from gateway.jetstream.server import tied_to_us
 
 from .process import ROOT
 
@@ -25,17 +34,58 @@ class Ended:
         """Its output as JSON Lines."""
         return [json.loads(line) for line in self.out.splitlines()]
 
+    @property
+    def document(self) -> Any:
+        """Its output as JSON."""
+        return json.loads(self.out)
+
+
+class _Runner:
+    """Starts the process when it is asked for the first time, and asks it."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._one_at_a_time = threading.Lock()
+
+    def started(self) -> subprocess.Popen[str]:
+        """The process; a new one if the last one has ended."""
+        if self._process is None or self._process.poll() is not None:
+            command = tied_to_us([sys.executable, "-m", "tests.support.commands"])
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
+            )
+            atexit.register(self.end, self._process)
+        return self._process
+
+    def ask(self, process: subprocess.Popen[str], commands: Sequence[Sequence[str]]) -> list[Ended]:
+        """Blocks until all of them have ended."""
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with self._one_at_a_time:
+            process.stdin.write(json.dumps(commands) + "\n")
+            process.stdin.flush()
+            answer = process.stdout.readline()
+        assert answer, f"the process that runs commands ended with {process.wait()}"
+        return [Ended(*ended) for ended in json.loads(answer)]
+
+    @staticmethod
+    def end(process: subprocess.Popen[str]) -> None:
+        """Without any more to do, it goes."""
+        process.kill()
+        process.communicate()
+
+
+_RUNNER = _Runner()
+
 
 async def run_commands(*commands: Sequence[str], timeout: float = 120.0) -> list[Ended]:
     """Run them one after the other."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.support.commands"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        cwd=ROOT,
-    )
-    out, _ = await asyncio.wait_for(process.communicate(json.dumps(commands).encode()), timeout)
-    return [Ended(*ended) for ended in json.loads(out)]
+    process = _RUNNER.started()
+    try:
+        return await asyncio.wait_for(asyncio.to_thread(_RUNNER.ask, process, commands), timeout)
+    except TimeoutError:
+        process.kill()
+        raise
 
 
 def _run(command: Sequence[str]) -> tuple[int, str, str]:
@@ -54,5 +104,15 @@ def _run(command: Sequence[str]) -> tuple[int, str, str]:
     return code, texts[0], texts[1]
 
 
+def _serve() -> None:
+    # Whoever writes past sys.stdout must not be taken for an answer.
+    with os.fdopen(os.dup(1), "w") as answers:
+        os.dup2(2, 1)
+        for line in sys.stdin:
+            json.dump([_run(command) for command in json.loads(line)], answers)
+            answers.write("\n")
+            answers.flush()
+
+
 if __name__ == "__main__":
-    json.dump([_run(command) for command in json.load(sys.stdin)], sys.stdout)
+    _serve()

@@ -61,7 +61,7 @@ async def test_six_hours_of_a_full_target_change_nothing_but_the_count_of_probes
     assert (held.stats.state, held.stats.code) == ("up", "stream-full")
 
     held.publisher.refuses.clear()
-    held.run(PROBE_WITHIN * 1.2 + 1)
+    held.run(PROBE_WITHIN * 1.2 + 3)  # the probe, its answer, a pull, and what it brings
     assert len(held.source.settled) == EVENTS, "what was held, and what waited in the source"
     assert held.publisher.sent["other.x"] == EVENTS
     assert not held.stats.circuit_open
@@ -95,7 +95,7 @@ async def test_nothing_is_pulled_while_a_target_is_down_though_the_window_has_ro
     held.run(60)
     assert (held.source.pulls, len(held.lane.window.entries)) == (0, 2)
     held.publisher.refuses.clear()
-    held.run(PROBE_WITHIN * 1.2 + 1)
+    held.run(PROBE_WITHIN * 1.2 + 3)  # the probe, its answer, a pull, and what it brings
     assert len(held.source.settled) == 12
 
 
