@@ -66,11 +66,11 @@ async def test_reloads_leave_no_task_thread_subscription_or_object_behind(
 
     gateway = await run_gateway(config(0))
     seen: list[dict[str, Any]] = []
-    for number in range(1, 17):
+    for number in range(1, 13):
         await gateway.reload(config(number))
         await eventually(lambda number=number: gateway.app._edge.connection.generation == number + 1)  # type: ignore[misc]
         await gateway.up()
-        if number in (4, 16):
+        if number in (4, 12):
             await eventually(lambda: not gateway.app._edge.connection._parting)
             seen.append(held(gateway))
     # A timer that has not run out yet may hold on to the last one.
