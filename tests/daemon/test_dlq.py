@@ -108,8 +108,8 @@ async def test_the_newest_letters_are_those_of_all_streams_and_harmless_on_a_ter
     await make_stream(nc, "A", ["a.>"])
     await make_stream(nc, "Z", ["z.>"])
     js = nc.jetstream()
-    for subject, numbers in (("z.r", (1, 2)), ("a.r", (3, 4, 5)), ("z.r", (6,))):
-        for number in numbers:
+    for subject, events in (("z.r", (1, 2)), ("a.r", (3, 4, 5)), ("z.r", (6,))):
+        for number in events:
             headers = headers_of(number, gateway_source_stream="\x1b[2J")
             await js.publish(subject, body_of(number), headers=headers)
     file = dlq.config.with_name("two.yaml")
@@ -217,8 +217,8 @@ async def test_a_signal_ends_it_in_order_and_it_says_how_to_go_on(dlq: Dlq, nc: 
 
 async def test_memory_does_not_grow_with_the_letters(dlq: Dlq, nc: Client, nats_server: EmbeddedServer) -> None:
     """DLQ_LETTERS=100000 is the long form. What is measured is the most the process ever had."""
-    letters = int(os.environ.get("DLQ_LETTERS", "2500"))
-    size = 16_384 if letters <= 2500 else 1024
+    letters = int(os.environ.get("DLQ_LETTERS", "5000"))
+    size = 8192 if letters <= 5000 else 1024
     write_config(dlq.config, nats_server.url, **{"max-in-flight": 100, "max-in-flight-bytes": "1MiB"})
     await write_letters(nc, 100, size=size)
     little = await _peak(dlq)
