@@ -13,13 +13,10 @@ from dataclasses import dataclass
 
 import nats.errors
 
-from tests.support.eventually import eventually
-from tests.support.process import GatewayProcess
 from tests.support.streams import api
 
 from .bed import Bed
 from .links import Link
-from .proc import logs
 from .schedule import PROCESS, Fault, Kind
 
 DELAY = 0.15
@@ -141,7 +138,7 @@ class Disturber:
     @contextlib.asynccontextmanager
     async def gateway_ended(self, fault: Fault, done: Done) -> AsyncIterator[None]:
         gateway = self._bed.gateways[fault.on[0]]
-        await _started(gateway)
+        await gateway.hears_signals()
         gateway.term()
         code = await gateway.wait(60)
         if code != 0:
@@ -162,7 +159,7 @@ class Disturber:
         name = fault.on[0]
         self._flags[name] = 1 - self._flags.get(name, 0)
         self._bed.write_config(name, self._flags[name])
-        await _started(self._bed.gateways[name])
+        await self._bed.gateways[name].hears_signals()
         self._bed.gateways[name].signal(signal.SIGHUP)
         yield
 
@@ -194,15 +191,6 @@ class Disturber:
             done.note = f"no leader: {type(error).__name__}"
         else:
             done.note = answer.get("error", {}).get("description", "")
-
-
-async def _started(gateway: GatewayProcess) -> None:
-    """Wait until a gateway hears signals: before, its interpreter starts, and any signal ends that."""
-
-    def hears() -> bool:
-        return any(line.get("event") == "gateway.starting" and line["pid"] == gateway.pid for line in logs(gateway))
-
-    await eventually(hears, 30, "a gateway that hears signals", interval=0.1)
 
 
 @contextlib.asynccontextmanager

@@ -134,6 +134,7 @@ class Storm:
         if fault == "gateway-kill":
             self._gateway.kill9()
         else:
+            await self._gateway.hears_signals()
             self._gateway.term()
             assert await self._gateway.wait() == 0
         self._gateway.launch()

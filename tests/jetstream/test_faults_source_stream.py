@@ -190,7 +190,7 @@ async def test_a_stream_that_was_moved_to_another_name_takes_its_route_down(
     await make_stream(nc, "MOVED", ["in.>"])
     stats = await gateway.down("no-stream")
     assert "there is no stream IN" in stats.reason
-    assert "MOVED takes in.>" in stats.reason
+    await eventually(lambda: "MOVED takes in.>" in stats.reason)
     await send(js, 1)
     await api(nc, "STREAM.DELETE.MOVED")
     await make_stream(nc, "IN", ["in.>"])

@@ -100,6 +100,16 @@ class GatewayProcess:
         except AssertionError as error:
             raise AssertionError(f"{error}\n/readyz: {await self.get('/readyz')}\n{self.err}") from None
 
+    async def hears_signals(self) -> None:
+        """Wait until it handles signals: before, its interpreter starts, and any signal ends that."""
+
+        def starting() -> bool:
+            # The last line may be half written.
+            said = [line for line in self.err.splitlines() if line.endswith("}")]
+            return any('"event":"gateway.starting"' in line and f'"pid":{self.pid}' in line for line in said)
+
+        await eventually(starting, 30, "a gateway that hears signals", interval=0.05)
+
     async def get(self, path: str) -> tuple[int, str]:
         """One GET: status and body; status 0 while nobody answers."""
         return await asyncio.to_thread(_get, self.http_url + path)
