@@ -105,7 +105,7 @@ class Durable:
             self._update.done()
         elif self._update.due:
             info = await self._update.make(stream, info)
-            pin.check(info["config"], self._source.durable, ordered=self._ordered)
+        pin.check(info["config"], self._source.durable, ordered=self._ordered)
         return info
 
     def look(self, config: dict[str, Any]) -> list[str]:

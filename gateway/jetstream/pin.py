@@ -28,7 +28,7 @@ TAG = "pin"
 """Ends the inbox of a renewal, where a pull has its number."""
 
 _HEADER = b"\r\nNats-Pin-Id: "
-_HINT = "delete it, so that it is made anew (see docs/ordering.md), or give the route a durable of its own"
+_HINT = "set source.manage to update, which changes it and keeps its place, or give the route a durable of its own"
 
 
 class Pin:

@@ -16,6 +16,8 @@ from .source import JetStreamSource
 
 log = logging.getLogger("gateway.nats")
 
+_RENEWED = f".{TAG}"
+
 
 class PinnedSource(JetStreamSource):
     """One durable with a pinned priority group. Asks with the pin once it has it, and keeps it while it lives."""
@@ -127,6 +129,12 @@ class PinnedSource(JetStreamSource):
                 self._given = None
                 self._pin_changed(True)
             self._count(reply)
+        elif subject.endswith(_RENEWED):
+            # A word about the renewal: the pulls that stand may have died with a server all the same.
+            alive_at = self._alive_at
+            super()._arrived(subject, reply, header_block, data)
+            self._alive_at = alive_at
+            return
         super()._arrived(subject, reply, header_block, data)
 
     def _count(self, reply: str) -> None:

@@ -47,7 +47,8 @@ class OrderedLane(Lane):
     def start(self, info: SourceInfo) -> None:
         """The source is open: see what is pending before anything begins."""
         super().start(info)
-        self.order.start(info.ack_wait)
+        if not self._draining:
+            self.order.start(info.ack_wait)
 
     def pause(self) -> None:
         """The source is not open: what arrives waits."""

@@ -203,7 +203,7 @@ async def test_a_durable_found_that_does_not_fit_the_ordering_is_refused(
     await make_durable(nc, **found)
     gateway = await run_gateway({"routes": [route(ordering=ordering)]}, wait=False)
     stats = await gateway.down("unfit-durable")
-    assert "delete it" in stats.reason
+    assert "source.manage to update, which changes it and keeps its place" in stats.reason
     await publish(nc, range(1))
     assert (await consumer_state(nc, "IN", "gateway-r"))["num_ack_pending"] == 0
 
@@ -219,6 +219,20 @@ async def test_manage_update_gives_a_durable_the_pin_and_takes_it(
     assert (config.get("priority_policy") == "pinned_client") is (ordering == STRICT)
     await publish(nc, range(3))
     await arrived(nc, "OUT", 3)
+
+
+@pytest.mark.parametrize(("ordering", "changed"), [(STRICT, {}), ("none", pin.wanted())])
+async def test_a_durable_that_somebody_changes_while_it_is_read_is_refused(
+    nc: Client, streams: None, run_gateway: RunGateway, route: Route, ordering: Any, changed: dict[str, Any]
+) -> None:
+    """Once it was as the config says, it is not changed again, and what it lacks is said as such."""
+    gateway = await run_gateway({"routes": [route(ordering=ordering, source={"manage": "update"})]})
+    config = (await consumer_state(nc, "IN", "gateway-r"))["config"]
+    whole = {name: value for name, value in config.items() if not name.startswith("priority")} | changed
+    body = {"stream_name": "IN", "action": "update", "config": whole}
+    assert "error" not in await api(nc, "CONSUMER.CREATE.IN.gateway-r", body)
+    gateway.lane().source_lost("test", "looked at again")
+    await gateway.down("unfit-durable")
 
 
 async def test_a_pinned_durable_of_another_make_is_used_as_it_is(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from nats.aio.client import Client
 
-from gateway.jetstream import pin, pinned
+from gateway.jetstream import pin, pinned, source
 from gateway.ports import Answer, AnswerKind
 from gateway.runtime.ordered_lane import OrderedLane
 from gateway.runtime.stats import RouteState
@@ -188,6 +188,24 @@ async def test_the_pin_is_kept_while_nothing_can_be_asked_for(
 
     await eventually(later, 20, interval=0.1)
     assert (await active(one)) is one
+
+
+async def test_renewals_are_no_sign_of_life_of_the_pulls(
+    nc: Client,
+    streams: None,
+    run_gateway: RunGateway,
+    route: Route,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A server that dies takes the pulls with it, and the next one answers renewals: they must be asked again."""
+    monkeypatch.setattr(source, "SILENCE", 1.0)
+    gateway = await run_gateway({"routes": [route(ordering=STRICT)]})
+    await publish(nc, range(1))
+    await active(gateway)
+    await eventually(lambda: "source.silent" in {getattr(record, "event", "") for record in caplog.records} or None)
+    await publish(nc, range(1, 3))
+    await arrived(nc, "OUT", 3)
 
 
 async def test_what_is_purged_during_a_takeover_is_not_waited_for(

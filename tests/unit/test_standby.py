@@ -65,3 +65,14 @@ async def test_a_source_that_opens_as_a_standby_keeps_nothing_from_before() -> N
     source.pinned = False
     lane.start(SourceInfo(CREATED, 30.0))
     assert (sorted(source.returned), len(lane.window.entries)) == (["1", "2", "3"], 0)
+
+
+async def test_a_standby_that_drains_asks_for_nothing_more() -> None:
+    """Opened again for a last look, after its source was closed: what it asked for would come to nobody."""
+    source = PinnedFake()
+    source.pinned = False
+    lane = await lane_of(source)
+    lane.begin_drain()
+    lane.start(SourceInfo(CREATED, 30.0))
+    lane.sweep()
+    assert source.pulls == 0
