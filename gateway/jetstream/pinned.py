@@ -81,7 +81,8 @@ class PinnedSource(JetStreamSource):
             raise RouteFault("jetstream-unavailable", str(error)) from error
         finally:
             self._pulls.clear()
-            self._sid, self._generation = await self._connection.attach(f"{self._inbox}.*", self._arrived)
+            if not self._closing:
+                self._sid, self._generation = await self._connection.attach(f"{self._inbox}.*", self._arrived)
         # It counts its deliveries from 1 again; the pin stays where it is.
         self._consumer_sequence = self._given = 0
         return True

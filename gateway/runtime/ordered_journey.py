@@ -53,6 +53,9 @@ class SenderInTurn(Sender):
     def _settle_copy(self, entry: Entry, copy: Copy) -> None:
         following, copy.after = copy.after, None
         if following is not None:
+            if entry.exhausted and copy.code:
+                # It has waited as long, if not for itself: max-age is not over again for each part.
+                following.first_failed = copy.first_failed
             super().send(entry, following)
         elif self._copies is entry.copies:
             self._copies = None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 from nats.aio.client import Client
 
+from gateway.jetstream.pinned import PinnedSource
 from gateway.ports import OrderedSource
 from gateway.runtime.ordered_lane import OrderedLane
 from tests.jetstream.conftest import Route, RunGateway
@@ -71,3 +73,24 @@ async def test_the_first_event_after_a_set_back_may_be_lost_too(
     await publish(nc, range(4, 10), keys=1)
     assert_order(STRICT, await arrived(nc, "OUT", 10, 20))
     await settled(nc, timeout=10)
+
+
+async def test_a_source_closed_while_it_is_set_back_listens_no_more(
+    nc: Client, streams: None, run_gateway: RunGateway, route: Route
+) -> None:
+    """Else each reload at such a moment would leave a subscription, and the lane behind it."""
+    gateway = await run_gateway({"routes": [route(ordering=STRICT, **{"max-in-flight": 2})]})
+    source = (await quiet(nc, gateway))._source
+    assert isinstance(source, PinnedSource)
+    sinks = source._connection.wire.sinks
+
+    def listens() -> bool:
+        return any(getattr(sink, "__self__", None) is source for sink in sinks.values())
+
+    setting_back = asyncio.create_task(source.set_back())
+    while listens():
+        await asyncio.sleep(0)
+    await source.close()
+    setting_back.cancel()
+    await asyncio.gather(setting_back, return_exceptions=True)
+    assert not listens()
