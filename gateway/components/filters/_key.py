@@ -7,8 +7,8 @@ from ...event import Event
 from ...missing import MISSING
 from ...paths import Path, path_of
 from ...templates import Placeholder, Template
-from ..canonical import digest
 from .._config import steady_path
+from ..canonical import digest
 
 
 class EventKey:

@@ -14,8 +14,8 @@ from ...event import Event
 from ...paths import StarPath
 from ...plugin import Settings, Transform
 from ...values import Secret
-from ..canonical import canonical
 from .._config import body_path, need_some, within
+from ..canonical import canonical
 from ._body import Tree, add_to_tree, keys_read, opened
 
 MASK: Final = "***"
