@@ -50,9 +50,4 @@ def ask(config: model.Config, name: str, patience: float, work: Callable[[OneSho
 
 async def _ask(nats: model.Nats, name: str, patience: float, work: Callable[[OneShot], Awaitable[T]]) -> T:
     async with connected(nats, name, patience) as link:
-        try:
-            return await work(link)
-        except ApiUnavailable as error:
-            if link.connection.generation > 1 or link.connection.wire.is_closed:
-                raise ConnectionGone(str(error)) from error
-            raise
+        return await work(link)

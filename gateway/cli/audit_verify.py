@@ -14,7 +14,7 @@ import msgspec
 
 from ..config import model
 from ..config.loader import examine
-from ..errors import Retry, ServerUnreachable
+from ..errors import ConnectionGone, Retry, ServerUnreachable
 from ..jetstream.oneshot import connected
 from ..observe import logs
 from ..proof import Proof, prove_file, prove_stream
@@ -66,7 +66,7 @@ def _stream(config: str, server: str | None, stream: str, subject: str | None, p
     except ServerUnreachable as error:
         click.echo(str(error), err=True)
         sys.exit(UNREACHABLE)
-    except _Gone as error:
+    except ConnectionGone as error:
         click.echo(str(error), err=True)
         sys.exit(TRY_AGAIN)
     except Retry as error:
@@ -74,18 +74,9 @@ def _stream(config: str, server: str | None, stream: str, subject: str | None, p
         sys.exit(UNREACHABLE if error.code in ("disconnected", "unavailable") else FINDINGS)
 
 
-class _Gone(Exception):
-    """The server closed the connection for good."""
-
-
 async def _prove(settings: model.Nats, stream: str, subject: str | None, patience: float) -> Proof:
     async with connected(settings, "audit verify", patience) as link:
-        try:
-            return await prove_stream(link, stream, subject)
-        except Retry as error:
-            if link.connection.generation > 1 or link.connection.wire.is_closed:
-                raise _Gone(error.message) from error
-            raise
+        return await prove_stream(link, stream, subject)
 
 
 def _settings(config: str) -> model.Nats:

@@ -20,7 +20,7 @@ from ..config.loader import examine
 from ..dlq.selection import Bodies, Selection
 from ..dlq.store import DeadLetters, find_streams
 from ..errors import ConfigError, ConfigProblem, ConnectionGone, PatternError, Retry, ServerUnreachable
-from ..jetstream.oneshot import OneShot, connected
+from ..jetstream.oneshot import LOST, OneShot, connected
 from ..observe import logs
 from ..registry import Registry
 from ..routing.compile import compile_config
@@ -31,9 +31,6 @@ from .options import config_option, timeout_option
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Answer = TypeVar("Answer")
-
-LOST = ("disconnected", "unavailable")
-"""Codes that say that nobody answers, rather than what is wrong."""
 
 
 class Asked:
@@ -198,9 +195,4 @@ async def looking(
 ) -> Answer:
     """Connect, find the streams, and do the work; raises ServerUnreachable, ConnectionGone, Retry."""
     async with connected(config.nats, "dlq", patience) as link:
-        try:
-            return await work(await find_streams(link.api, link.reader, config, stream, routes, notice), link)
-        except Retry as error:
-            if error.code in LOST and (link.connection.generation > 1 or link.connection.wire.is_closed):
-                raise ConnectionGone(error.message) from error
-            raise
+        return await work(await find_streams(link.api, link.reader, config, stream, routes, notice), link)

@@ -15,7 +15,8 @@ from ..dlq.plan import Order, Way
 from ..dlq.redrive import Request, Shop
 from ..dlq.redrive import redrive as redrive_all
 from ..errors import Retry
-from .dlq_options import LOST, Asked, ended, notice, rate, selecting, settings
+from ..jetstream.oneshot import LOST
+from .dlq_options import Asked, ended, notice, rate, selecting, settings
 from .dlq_report import JsonReporter, Reporter, TextReporter
 from .exits import FINDINGS, TRY_AGAIN
 from .options import json_option

@@ -14,6 +14,7 @@ from ..errors import ConfigError, ConnectionGone, Retry, ServerUnreachable
 from ..instance import Slot
 from ..jetstream.context import JetStreamContext
 from ..jetstream.edge import JetStreamEdge
+from ..jetstream.oneshot import raise_if_gone
 from ..jetstream.reader import StreamReader
 from ..lent import Context, GatewayInfo
 from ..observe.metrics import Metrics
@@ -116,10 +117,13 @@ class Request:
 
 
 async def redrive(shop: Shop, request: Request, reporter: Reporter, stop: asyncio.Event) -> Redriven:
-    """Send dead letters again. Raises ServerUnreachable and Retry where nothing could be begun."""
+    """Send dead letters again. Raises ServerUnreachable, ConnectionGone and Retry where nothing could be begun."""
     await shop.connect(request.patience)
     try:
         return await _redrive(shop, request, reporter, stop)
+    except Retry as error:
+        raise_if_gone(shop.edge.connection, error)
+        raise
     finally:
         await shop.close()
 

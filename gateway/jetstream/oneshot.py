@@ -6,10 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from ..config import model
-from ..errors import ServerUnreachable
-from .api import JetStreamApi
+from ..errors import ConnectionGone, GatewayError, Retry, ServerUnreachable
+from .api import ApiDenied, ApiUnavailable, JetStreamApi
 from .connection import Connection
 from .reader import StreamReader
+
+LOST = ("disconnected", "unavailable")
+"""Codes that say that nobody answers, rather than what is wrong."""
 
 
 class OneShot:
@@ -23,7 +26,10 @@ class OneShot:
 
 @asynccontextmanager
 async def connected(config: model.Nats, name: str, patience: float) -> AsyncIterator[OneShot]:
-    """Connect, and close in the end; raises ServerUnreachable when nobody answers within `patience` seconds."""
+    """Connect, and close in the end; raises ServerUnreachable when nobody answers within `patience` seconds.
+
+    What fails because the connection was closed for good becomes ConnectionGone.
+    """
     link = OneShot(config, name)
     link.connection.start()
     try:
@@ -31,5 +37,15 @@ async def connected(config: model.Nats, name: str, patience: float) -> AsyncIter
             servers = ", ".join(server.rpartition("@")[2] for server in config.servers)
             raise ServerUnreachable(f"no NATS server answers at {servers} within {patience:g} s")
         yield link
+    except (ApiUnavailable, Retry) as error:
+        raise_if_gone(link.connection, error)
+        raise
     finally:
         await link.connection.close()
+
+
+def raise_if_gone(connection: Connection, error: GatewayError) -> None:
+    """Raise ConnectionGone when nobody answered because the connection a command began with was closed for good."""
+    lost = error.code in LOST if isinstance(error, Retry) else not isinstance(error, ApiDenied)
+    if lost and (connection.generation > 1 or connection.wire.is_closed):
+        raise ConnectionGone(error.message if isinstance(error, Retry) else str(error)) from error
