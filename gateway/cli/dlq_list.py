@@ -8,16 +8,14 @@ from typing import Any
 import click
 
 from ..dlq.looking import Found, newest
-from .dlq_options import Asked, compiled, ended, looking, notice, selecting, settings
+from .dlq_options import LIMIT, Asked, compiled, ended, looking, notice, selecting, settings
 from .dlq_words import beside, count, document, rows
 from .options import json_option
 
 
 @click.command("list")
 @selecting
-@click.option(
-    "--limit", default=50, show_default=True, type=click.IntRange(min=0), metavar="N", help="The newest N; 0 for all."
-)
+@click.option("--limit", default=50, show_default=True, type=LIMIT, metavar="N", help="The newest N; 0 for all.")
 @json_option
 def list_(config: str, patience: float, limit: int, as_json: bool, **given: Any) -> None:
     """List dead letters, the newest last.

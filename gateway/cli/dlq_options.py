@@ -25,12 +25,19 @@ from ..observe import logs
 from ..registry import Registry
 from ..routing.compile import compile_config
 from ..routing.route import CompiledRoute
+from ..subjects import token_is_safe
 from ..values import Duration, Rate
 from .exits import CONFIG_INVALID, FINDINGS, TRY_AGAIN, UNREACHABLE
 from .options import config_option, timeout_option
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Answer = TypeVar("Answer")
+
+
+SEQUENCE = click.IntRange(1, 2**64 - 1)
+"""What a stream counts to."""
+LIMIT = click.IntRange(0, 2**32)
+"""How many letters at most; 0 is all of them."""
 
 
 class Asked:
@@ -85,6 +92,13 @@ def _since(ctx: click.Context, parameter: click.Parameter, text: str | None) -> 
     return int(moment.timestamp() * 1e9)
 
 
+def _stream(ctx: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    """The name of a stream: it becomes a token of a request's subject."""
+    if text is not None and not token_is_safe(text):
+        raise click.BadParameter(f"{text!r} is no name of a stream", ctx, parameter)
+    return text
+
+
 def _pattern(ctx: click.Context, parameter: click.Parameter, text: str | None) -> Callable[[object], bool] | None:
     """A content filter, as JSON or in a file."""
     if text is None:
@@ -105,9 +119,7 @@ def _pattern(ctx: click.Context, parameter: click.Parameter, text: str | None) -
 _selecting = (
     click.option("--route", multiple=True, metavar="NAME", help="Letters of this route; may be given several times."),
     click.option("--code", multiple=True, metavar="CODE", help="Letters with this error code; likewise."),
-    click.option(
-        "--sequence", multiple=True, type=click.IntRange(min=1), metavar="SEQ", help="The letter with this sequence."
-    ),
+    click.option("--sequence", multiple=True, type=SEQUENCE, metavar="SEQ", help="The letter with this sequence."),
     click.option("--since", callback=_since, metavar="TIME", help="Letters stored since then: 2h, or RFC 3339."),
     click.option(
         "--pattern",
@@ -117,7 +129,9 @@ _selecting = (
     ),
     click.option("--gateway", "gateway_name", metavar="NAME", help="Letters of this gateway, not the config's own."),
 )
-stream_option = click.option("--stream", metavar="NAME", help="The dead-letter stream, instead of looking for it.")
+stream_option = click.option(
+    "--stream", callback=_stream, metavar="NAME", help="The dead-letter stream, instead of looking for it."
+)
 
 
 def reaching(function: Function) -> Function:

@@ -11,7 +11,7 @@ from ..dlq.looking import Found
 from ..dlq.looking import purge as remove_all
 from ..dlq.store import DeadLetters
 from ..jetstream.oneshot import OneShot
-from .dlq_options import Asked, compiled, ended, looking, notice, selecting, settings
+from .dlq_options import LIMIT, Asked, compiled, ended, looking, notice, selecting, settings
 from .dlq_words import beside, count
 from .options import json_option
 
@@ -19,7 +19,7 @@ from .options import json_option
 @click.command()
 @selecting
 @click.option("--all", "everything", is_flag=True, help="Every letter of the gateway, where nothing else is asked.")
-@click.option("--limit", default=0, type=click.IntRange(min=0), metavar="N", help="The oldest N only.")
+@click.option("--limit", default=0, type=LIMIT, metavar="N", help="The oldest N only.")
 @click.option("--dry-run", is_flag=True, help="Count them and remove nothing.")
 @click.option("--yes", is_flag=True, help="Do it: without, and without --dry-run, nothing is done.")
 @json_option

@@ -16,7 +16,7 @@ from ..dlq.redrive import Request, Shop
 from ..dlq.redrive import redrive as redrive_all
 from ..errors import Retry
 from ..jetstream.oneshot import LOST
-from .dlq_options import Asked, ended, notice, rate, selecting, settings
+from .dlq_options import LIMIT, Asked, ended, notice, rate, selecting, settings
 from .dlq_report import JsonReporter, Reporter, TextReporter
 from .exits import FINDINGS, TRY_AGAIN
 from .options import json_option
@@ -27,7 +27,7 @@ from .options import json_option
 @click.option("--failed-targets", is_flag=True, help="Send only to the targets that failed.")
 @click.option("--to-source", is_flag=True, help="Send back to the subject the event came from.")
 @click.option("--to-route", default="", metavar="NAME", help="Send through this route; needs --route.")
-@click.option("--limit", default=0, type=click.IntRange(min=0), metavar="N", help="The oldest N only.")
+@click.option("--limit", default=0, type=LIMIT, metavar="N", help="The oldest N only.")
 @click.option("--rate", callback=rate, metavar="RATE", help="Letters a second at most: 100/s, 600/m.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
 @click.option(

@@ -12,7 +12,7 @@ from ..dlq.store import DeadLetters
 from ..headers import lines as header_lines
 from ..jetstream.oneshot import OneShot
 from ..routing.redrive import Letter, letter_of, original_block
-from .dlq_options import ended, looking, notice, reaching, settings
+from .dlq_options import SEQUENCE, ended, looking, notice, reaching, settings
 from .dlq_words import count, document, instant, printable
 from .exits import FINDINGS
 from .options import json_option
@@ -25,7 +25,7 @@ _EXCERPT = 1024
 @reaching
 @click.option("--raw", is_flag=True, help="Write the event's bytes to stdout, and nothing else.")
 @json_option
-@click.argument("sequence", type=click.IntRange(min=1), metavar="SEQ")
+@click.argument("sequence", type=SEQUENCE, metavar="SEQ")
 def show(config: str, stream: str | None, patience: float, raw: bool, as_json: bool, sequence: int) -> None:
     """Show one dead letter: what failed, where, and the event with its headers.
 
