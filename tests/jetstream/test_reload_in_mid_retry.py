@@ -97,7 +97,7 @@ async def test_a_target_that_keeps_its_name_and_goes_elsewhere_gets_every_copy(
     moved = {**OUT, "subject": "other.it"}
     gateway = await run_gateway({"routes": [route(targets=[FULL, OUT], source={"ack-wait": "30s"})]})
     await held(gateway, js, nc)
-    await reload(gateway, nats_server, route(targets=[FULL, moved], source={"ack-wait": "30s"}))
+    await gateway.reload({"routes": [route(targets=[FULL, moved], source={"ack-wait": "30s"})]})
     await make_room(nc)
     await settled(nc)
     assert sorted(message.json["n"] for message in await read_stream(nc, "OTHER")) == list(range(HELD))
