@@ -16,6 +16,7 @@ from typing import Any
 import nats.errors
 
 from tests.support.eventually import eventually
+from tests.support.proc import usage
 from tests.support.process import ROOT
 from tests.support.streams import Stored, api
 from tests.support.witness import all_settled, read_all
@@ -25,7 +26,6 @@ from .bed import DURABLES, GATEWAYS, NODES, Bed
 from .faults import Disturber, Done
 from .ledger import Ledger, Stall, longest_stall, reconcile
 from .load import steady
-from .proc import logs, usage
 from .schedule import Fault, Scene
 
 SCENE = Scene(NODES, GATEWAYS, tuple(events.STREAMS), DURABLES)
@@ -159,7 +159,7 @@ def log_faults(bed: Bed) -> list[str]:
     return [
         f"{name}: {line.get('event')}: {line.get('message', '')}"
         for name, gateway in bed.gateways.items()
-        for line in logs(gateway)
+        for line in gateway.logs
         if "trace" in line or line.get("event") == "route.internal-error"
     ]
 

@@ -16,13 +16,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.proc import usage
 from tests.support.witness import all_settled
 
 from . import events
 from .bed import DURABLES, GATEWAYS, NODES, Bed
 from .faults import Disturber
 from .load import Load, steady
-from .proc import usage
 from .run import WINDOW, log_faults
 from .schedule import Fault, Kind
 

@@ -11,7 +11,6 @@ import json
 import os
 import signal
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from nats.aio.client import Client
@@ -20,6 +19,7 @@ from gateway.jetstream.server import EmbeddedServer
 from tests.chaos.say import Say
 from tests.conftest import StartGateway
 from tests.support.eventually import eventually
+from tests.support.proc import usage
 from tests.support.process import GatewayProcess
 from tests.support.publisher import Publisher
 from tests.support.small_routes import rewrite, route, seen
@@ -70,16 +70,6 @@ async def publish(publisher: Publisher, stop: asyncio.Event) -> int:
     return rounds
 
 
-def held_by(pid: int) -> dict[str, int]:
-    """What a process holds: memory in KiB, descriptors, threads."""
-    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return {
-        "memory": int(status["VmRSS"].split()[0]),
-        "descriptors": len(list(Path(f"/proc/{pid}/fd").iterdir())),
-        "threads": int(status["Threads"]),
-    }
-
-
 async def reload(gateway: GatewayProcess, number: int) -> None:
     include(gateway, number)
     rewrite(gateway, routes=routes(number))
@@ -103,14 +93,14 @@ async def test_reload_after_reload_under_load_loses_doubles_and_leaves_nothing(
     include(gateway, 0)
     await gateway.start()
     stop = asyncio.Event()
-    warm: dict[str, int] = {}
+    warm = after = None
     async with Publisher(nc) as publisher:
         publishing = asyncio.create_task(publish(publisher, stop))
         for number in range(1, RELOADS + 1):
             await reload(gateway, number)
             if number == WARM:
-                warm = held_by(gateway.pid)
-        after = held_by(gateway.pid)
+                warm = usage(gateway.pid)
+        after = usage(gateway.pid)
         stop.set()
         rounds = await publishing
         await publisher.settled()
@@ -135,9 +125,11 @@ async def test_reload_after_reload_under_load_loses_doubles_and_leaves_nothing(
     assert ups["calm"] == 1, "what did not change is not touched"
     assert RELOADS // 2 < ups["steady"] <= RELOADS + 1, "some are replaced before they were up"
     assert seen(gateway)["config.reloaded"] == RELOADS
-    assert after["descriptors"] <= warm["descriptors"] + 3
-    assert after["threads"] <= warm["threads"]
-    assert after["memory"] < warm["memory"] + 16_000, "memory does not grow"
+    assert warm is not None
+    assert after is not None
+    assert after.fds <= warm.fds + 3
+    assert after.threads <= warm.threads
+    assert after.rss < warm.rss + (16 << 20), "memory does not grow"
 
 
 def wrong(found: Counter[int], wanted: Counter[int]) -> str:

@@ -79,9 +79,9 @@ async def test_a_replaced_route_hands_over_what_its_target_refuses(full: Client,
     await held(gateway, full, 5)
     rewrite(gateway, routes=[{**STUCK, "max-in-flight": 10}])
     gateway.signal(signal.SIGHUP)
-    await eventually(lambda: seen(gateway)["config.reloaded"] == 1, 5)
+    await eventually(lambda: seen(gateway)["config.reloaded"] == 1, 15)
     await make_room(full)
-    await all_settled(full, "IN", ["gateway-stuck"], 5)
+    await all_settled(full, "IN", ["gateway-stuck"], 15)
     assert await count(full, "FULL") == 6
 
 
@@ -94,7 +94,7 @@ async def test_a_signal_to_end_during_a_reload_is_obeyed(full: Client, gateway_p
     await eventually(lambda: state_of(gateway, "stuck", "draining"))
     gateway.term()
     await make_room(full)
-    assert await gateway.wait(5) == 0
+    assert await gateway.wait(15) == 0
     assert "Traceback" not in gateway.err
     assert (await consumer_state(full, "IN", "gateway-stuck"))["num_ack_pending"] == 0
     assert await count(full, "FULL") == 6

@@ -29,8 +29,6 @@ pytestmark = pytest.mark.usefixtures("streams")
 PAUSE = 0.02
 """Seconds between two bursts of BURST events: a steady load that two replicas carry without haste."""
 BURST = 10
-START = 60.0
-"""Seconds a start may take: a busy machine starts several at once."""
 
 Replica = Callable[..., Awaitable[GatewayProcess]]
 
@@ -52,7 +50,7 @@ def replica(gateway_process: StartGateway, tmp_path: Path, nats_server: Embedded
         file.write_text(text)
         gateway = await gateway_process(file, wait=False, env={"HTTP_LISTEN": f"127.0.0.1:{free_port()}"})
         if wait:
-            await gateway.start(START)
+            await gateway.start()
         return gateway
 
     return start
@@ -100,7 +98,7 @@ async def restarted(gateway: GatewayProcess) -> None:
     """One step of a rolling restart: it drains, ends, and is back."""
     gateway.term()
     assert await gateway.wait() == 0
-    await gateway.start(START)
+    await gateway.start()
 
 
 async def test_replicas_join_leave_crash_and_are_restarted_one_by_one_under_load(
@@ -114,12 +112,12 @@ async def test_replicas_join_leave_crash_and_are_restarted_one_by_one_under_load
     async with load(nc) as steady:
         three.launch()  # join
         await steady.goes_on()
-        await three.ready(START)
+        await three.ready()
         two.kill9()  # crash
         await steady.goes_on()
         two.launch()
         await restarted(one)  # rolling restart
-        await two.ready(START)
+        await two.ready()
         await restarted(three)
         one.term()  # leave
         assert await one.wait() == 0
@@ -164,7 +162,7 @@ async def test_a_roll_out_changes_the_durable_once_and_every_event_from_then_on_
         steady.subjects.append("in.b")
         await steady.goes_on()
         before[0].kill9()
-        await before[0].start(START)  # an old one comes back, and must not change the durable back
+        await before[0].start()  # an old one comes back, and must not change the durable back
         await steady.goes_on()
         for gateway in before:
             gateway.term()

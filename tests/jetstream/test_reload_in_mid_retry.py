@@ -91,7 +91,7 @@ async def test_targets_that_change_while_one_is_held_get_what_they_miss_and_noth
 
 
 async def test_a_target_that_keeps_its_name_and_goes_elsewhere_gets_every_copy(
-    nats_server: EmbeddedServer, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
     """What its stream from before has is not in the new one; published means that each target has it."""
     moved = {**OUT, "subject": "other.it"}
@@ -104,6 +104,7 @@ async def test_a_target_that_keeps_its_name_and_goes_elsewhere_gets_every_copy(
     assert await stored(nc) == {"full.x": HELD, "out.it": HELD}
 
 
+@pytest.mark.fault("held-past-window")
 async def test_reload_after_reload_while_a_target_is_held(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
@@ -192,14 +193,14 @@ async def test_a_durable_that_goes_to_another_route_is_opened_after_the_one_that
     gets = route("gets", source={"durable": "d", "ack-wait": "30s"})
     gateway = await run_gateway({"routes": [had, route("other")]}, Hangs)
     await js.publish("in.a", b'{"n": 1}')
-    await asyncio.wait_for(Hangs.entered.wait(), 5)
+    await asyncio.wait_for(Hangs.entered.wait(), 30)
     reloading = asyncio.create_task(gateway.reload({"routes": [gets, route("new")]}, Hangs))
     await eventually(lambda: "new" in gateway.app.stats.routes)
     await gateway.up("new")
     assert gateway.stats("had").state == "draining"
     assert "gets" not in gateway.app._gateway.supervisors
     Hangs.may_go.set()
-    await asyncio.wait_for(reloading, 5)
+    await asyncio.wait_for(reloading, 30)
     await gateway.up()
     state = await consumer_state(nc, "IN", "d")
     assert (state["num_ack_pending"], state["delivered"]["consumer_seq"]) == (0, 1)
@@ -229,20 +230,20 @@ async def test_no_route_waits_for_the_drain_of_another(
 ) -> None:
     """One whose step hangs drains for as long as it may; the others go on at once."""
     Hangs.entered, Hangs.may_go = asyncio.Event(), asyncio.Event()
-    slow = route("slow", transforms=["hangs"], source={"subjects": ["in.slow"]}, timeout="30s")
+    slow = route("slow", transforms=["hangs"], source={"subjects": ["in.slow"]}, timeout="5m")
     quick = route("quick", source={"subjects": ["in.quick"]})
-    gateway = await run_gateway({"routes": [slow, quick]}, Hangs)
+    gateway = await run_gateway({"drain": "60s", "routes": [slow, quick]}, Hangs)
     await js.publish("in.slow", b'{"n": 1}')
-    await asyncio.wait_for(Hangs.entered.wait(), 5)
+    await asyncio.wait_for(Hangs.entered.wait(), 30)
     changed = [{**slow, "description": "another"}, {**quick, "description": "another"}]
-    reloading = asyncio.create_task(gateway.reload({"routes": changed}, Hangs))
+    reloading = asyncio.create_task(gateway.reload({"drain": "60s", "routes": changed}, Hangs))
     await eventually(lambda: gateway.stats("slow").state == "draining")
-    await gateway.up("quick", timeout=2)
+    await gateway.up("quick")
     await js.publish("in.quick", b'{"n": 2}')
-    await settled(nc, "quick", timeout=2)
+    await settled(nc, "quick")
     assert not reloading.done()
     Hangs.may_go.set()
-    await asyncio.wait_for(reloading, 5)
+    await asyncio.wait_for(reloading, 30)
     await gateway.up()
     await settled(nc, "slow")
     assert await stored(nc) == {"out.it": 2}
@@ -268,13 +269,13 @@ async def test_a_reload_while_there_is_no_server_does_not_wait_for_one(
     await held(gateway, js, nc)
     await nats_server.stop()
     await eventually(lambda: not gateway.app.stats.connected)
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(20):
         await gateway.reload({"routes": [route(targets=[FULL, OUT, LATE], source={"ack-wait": "1s"})]})
     await nats_server.start()
     await eventually(lambda: nc.is_connected)
     await make_room(nc)
     await gateway.up()
-    await settled(nc, timeout=15)
+    await settled(nc)
     assert await stored(nc) == {"full.x": HELD, "out.it": HELD, "out.late": HELD}
 
 

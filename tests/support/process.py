@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -22,6 +23,8 @@ from gateway.jetstream.server import tied_to_us
 from .eventually import eventually
 
 ROOT = Path(__file__).parents[2]
+START = 60.0
+"""Seconds a start may take: a busy machine starts several at once."""
 
 
 class GatewayProcess:
@@ -69,8 +72,12 @@ class GatewayProcess:
 
     @property
     def logs(self) -> list[dict[str, Any]]:
-        """The log's JSON lines; it writes JSON because no terminal is there."""
-        return [json.loads(line) for line in self.err.splitlines() if line.startswith("{")]
+        """The log's JSON lines; it writes JSON because no terminal is there. A kill may have left half of one."""
+        found = []
+        for line in self.err.splitlines():
+            with contextlib.suppress(ValueError):
+                found += [json.loads(line)] if line.startswith("{") else []
+        return found
 
     def launch(self) -> None:
         """Start it and do not wait."""
@@ -80,12 +87,12 @@ class GatewayProcess:
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=self._env, process_group=0
             )
 
-    async def start(self, timeout: float = 20.0) -> None:
+    async def start(self, timeout: float = START) -> None:
         """Start it and wait until /readyz says 200."""
         self.launch()
         await self.ready(timeout)
 
-    async def ready(self, timeout: float = 20.0) -> None:
+    async def ready(self, timeout: float = START) -> None:
         """Wait until /readyz says 200; fails at once, with the log, if the process ends before."""
 
         async def is_ready() -> bool:

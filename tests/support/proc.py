@@ -1,13 +1,9 @@
-"""What the system says of a process, on Linux, and what a gateway's log says."""
+"""What the system says of a process, on Linux."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from tests.support.process import GatewayProcess
 
 
 @dataclass(frozen=True)
@@ -30,14 +26,3 @@ def usage(pid: int) -> Usage | None:
         )
     except (OSError, KeyError):
         return None
-
-
-def logs(gateway: GatewayProcess) -> list[dict[str, Any]]:
-    """What a gateway has logged; a process that was killed may have left half a line."""
-    found = []
-    for text in gateway.err.splitlines():
-        try:
-            found.append(json.loads(text))
-        except ValueError:
-            continue
-    return found
