@@ -88,8 +88,7 @@ async def test_a_source_closed_while_it_is_set_back_listens_no_more(
         return any(getattr(sink, "__self__", None) is source for sink in sinks.values())
 
     setting_back = asyncio.create_task(source.set_back())
-    while listens():
-        await asyncio.sleep(0)
+    await eventually(lambda: not listens(), interval=0)
     await source.close()
     setting_back.cancel()
     await asyncio.gather(setting_back, return_exceptions=True)
