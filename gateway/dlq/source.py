@@ -34,13 +34,16 @@ class Pace:
         self._gap = 1 / rate if rate else 0.0
         self._next = 0.0
 
-    async def turn(self) -> None:
-        """Wait for the next turn."""
+    async def turn(self) -> float:
+        """Wait for the next turn; returns how many seconds that took."""
+        wait = 0.0
         if self._gap:
             now = time.monotonic()
             self._next = max(now, self._next + self._gap)
-            if self._next > now:
-                await asyncio.sleep(self._next - now)
+            wait = self._next - now
+            if wait > 0:
+                await asyncio.sleep(wait)
+        return wait
 
 
 class LetterSource:
@@ -247,8 +250,10 @@ class LetterSource:
                 async for letter in letters:
                     delivery = delivery_of(letter)
                     await self._room(delivery.sequence, delivery.size)
-                    await self._pace.turn()
+                    # Before its turn, so that those that are gone take no turns, and after one that was long in coming.
                     if time.monotonic() - begun[0] > FRESH and not await self._still_there(letter):
+                        continue
+                    if await self._pace.turn() > FRESH and not await self._still_there(letter):
                         continue
                     begun.append(time.monotonic())
                     self._redrive.letters[delivery.sequence] = letter
