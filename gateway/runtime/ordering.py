@@ -226,6 +226,8 @@ class Ordering:
             return False
         self._looks += 1
         if self._looks < SURE:
+            # What was handed back is given out at once, and needs no setting back.
+            self._ask(missing)
             return False
         self._most_missing = max(self._most_missing, missing)
         text = f"{missing} events that another replica was given, or this one before, are waited for"

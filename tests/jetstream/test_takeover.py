@@ -13,6 +13,7 @@ from nats.aio.client import Client
 
 from gateway.jetstream import pin, pinned, source
 from gateway.ports import Answer, AnswerKind
+from gateway.runtime import ordering as order
 from gateway.runtime.ordered_lane import OrderedLane
 from gateway.runtime.stats import RouteState
 from tests.jetstream.conftest import Route, RunGateway
@@ -148,6 +149,31 @@ async def test_a_replica_that_drains_hands_over_at_once(
     assert time.monotonic() - began < 40
     assert_order(ordering, await arrived(nc, "OUT", 41))
     await settled(nc)
+
+
+@pytest.mark.parametrize("ordering", [STRICT, BY_KEY])
+async def test_what_a_reload_hands_back_is_asked_for_and_not_set_back(
+    nc: Client,
+    streams: None,
+    run_gateway: RunGateway,
+    route: Route,
+    ordering: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It comes at once; a warning at every reload would be none, and deliveries would be counted from 1 again."""
+    monkeypatch.setattr(order, "LOOK", 2.0)
+    await change_stream(nc, "OUT", max_msgs=1, discard="new")
+    config = {"routes": [route(ordering=ordering, source={"ack-wait": "60s"})]}
+    gateway = await run_gateway(config)
+    await publish(nc, range(9))
+    await eventually(lambda: _has(nc, 8), what="eight events wait for the target")
+    config["routes"][0]["description"] = "another"
+    await gateway.reload(config)
+    await change_stream(nc, "OUT", max_msgs=-1)
+    assert_order(ordering, await arrived(nc, "OUT", 9, 20))
+    assert not logged(caplog, "route.set-back")
+    assert not logged(caplog, "route.forgot")
 
 
 async def test_a_standby_is_up_and_says_so(
