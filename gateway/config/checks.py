@@ -13,7 +13,6 @@ from ..problems import Code, Problem
 from ..subjects import overlaps, wildcard_fault
 from ..templates import ROUTE_NAMES, fixed_text
 from ..values import Duration
-from . import model
 from .look import find_exact, is_enabled, is_there, items, settings_of, shown, template_of, text_of
 from .report import ConfigPath, line_of, problem_at
 from .tree import Key, MappingNode, Node, SequenceNode, find_key, quote
@@ -66,14 +65,10 @@ def _window(stream: MappingNode, path: ConfigPath) -> Found:
     """A stream forgets ids before its window is over when it keeps messages for less; the server refuses it (10052)."""
     age_node, window_node = stream.get("max-age"), stream.get("duplicate-window")
     age, window = _duration(age_node), _duration(window_node)
-    if window is None and text_of(stream.get("provision")) == "create":
-        window, window_node = model.Stream(name="any").duplicate_window, age_node
-    if age is None or window is None or window_node is None or window <= age:
-        return
-    field = "max-age" if window_node is age_node else "duplicate-window"
-    text = "duplicate-window is longer than max-age, which the server refuses"
-    hint = "set duplicate-window to max-age or less (it is 2m when not set)"
-    yield problem_at(window_node, (*path, field), Code.INVALID_VALUE, text, hint)
+    if age is not None and window is not None and window_node is not None and window > age:
+        text = "duplicate-window is longer than max-age, which the server refuses"
+        hint = "set duplicate-window to max-age or less, or leave it out"
+        yield problem_at(window_node, (*path, "duplicate-window"), Code.INVALID_VALUE, text, hint)
 
 
 def check_nats(nats: Node | None) -> Found:

@@ -89,7 +89,8 @@ class Stream(Model, frozen=True):
     storage: Literal["file", "memory"] = "file"
     replicas: Annotated[int, Meta(ge=1, le=5)] = 1
     retention: Literal["limits", "interest", "workqueue"] = "limits"
-    duplicate_window: fields.SomeTime = Duration(120)
+    duplicate_window: fields.SomeTime | None = None
+    """Of a stream that is made without: five minutes, or what `max_age` leaves of them. Else it may be any."""
     max_age: fields.SomeTime | None = None
     max_bytes: fields.SomeSize | None = None
     discard: Literal["old", "new"] = "old"

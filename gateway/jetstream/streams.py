@@ -11,9 +11,13 @@ from typing import Any
 from ..config import model
 from ..errors import RouteFault
 from ..subjects import matches
+from ..values import Duration
 from .api import STREAM_NOT_FOUND, ApiError, ApiUnavailable, JetStreamApi
 
 log = logging.getLogger("gateway.nats")
+
+WINDOW = Duration(300)
+"""Seconds: above ack-wait + 2 x retry.max + drain of a route that says nothing of them."""
 
 
 def add_line(name: str, subjects: list[str], stream: model.Stream | None = None) -> str:
@@ -21,7 +25,7 @@ def add_line(name: str, subjects: list[str], stream: model.Stream | None = None)
     words = ["nats", "stream", "add", name, "--subjects", ",".join(subjects) or f"{name.lower()}.>", "--defaults"]
     if stream is not None:
         words += ["--storage", stream.storage, "--replicas", str(stream.replicas), "--retention", _retention(stream)]
-        words += ["--dupe-window", str(stream.duplicate_window), "--discard", stream.discard]
+        words += ["--dupe-window", str(window_of(stream)), "--discard", stream.discard]
         if stream.max_age is not None:
             words += ["--max-age", str(stream.max_age)]
         if stream.max_bytes is not None:
@@ -106,6 +110,13 @@ class Provisioner:
             self._told.pop(stream.name, None)
 
 
+def window_of(stream: model.Stream) -> Duration:
+    """The duplicate window of a stream that is made: longer than the pauses of a route with the usual settings."""
+    if stream.duplicate_window is not None:
+        return stream.duplicate_window
+    return WINDOW if stream.max_age is None else min(WINDOW, stream.max_age)
+
+
 def _wanted(stream: model.Stream) -> dict[str, Any]:
     return {
         "name": stream.name,
@@ -114,7 +125,7 @@ def _wanted(stream: model.Stream) -> dict[str, Any]:
         "num_replicas": stream.replicas,
         "retention": stream.retention,
         "discard": stream.discard,
-        "duplicate_window": stream.duplicate_window.nanoseconds,
+        "duplicate_window": window_of(stream).nanoseconds,
         "max_age": 0 if stream.max_age is None else stream.max_age.nanoseconds,
         "max_bytes": -1 if stream.max_bytes is None else int(stream.max_bytes),
         "allow_direct": True,
@@ -124,10 +135,12 @@ def _wanted(stream: model.Stream) -> dict[str, Any]:
 def differences(stream: model.Stream, found: dict[str, Any]) -> list[str]:
     """Existing streams are never changed: what they hold is somebody's."""
     wanted = _wanted(stream)
+    if stream.duplicate_window is None:
+        del wanted["duplicate_window"]
     others = [
         f"{name} is {found[name]}, the config says {wanted[name]}"
         for name in ("storage", "num_replicas", "retention", "discard", "duplicate_window", "max_age", "max_bytes")
-        if found.get(name, wanted[name]) != wanted[name]
+        if name in wanted and found.get(name, wanted[name]) != wanted[name]
     ]
     if stream.subjects and sorted(found.get("subjects") or []) != sorted(wanted["subjects"]):
         others.append(f"subjects are {', '.join(found.get('subjects') or [])}")
