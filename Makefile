@@ -16,9 +16,11 @@ help:  ## show this list
 demo: .venv/.installed-embedded  ## route events on a real nats-server and watch; Ctrl-C ends it
 	@$(BIN)/gateway demo $(ARGS)
 
-# Most tests wait for a server, so files run side by side, the long ones first; ARGS='-n 0': one after the other.
+# Most tests wait for a server, so files run side by side, twice as many as there are cores, the long ones first;
+# ARGS='-n 0': one after the other.
+WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 test: .venv/.installed-test  ## run the whole suite against real nats-servers
-	@$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # SEED=7 FAULTS=60 MINUTES=10 RATE=100 are what they may be told; the same seed is the same schedule of faults.
 chaos: .venv/.installed-test  ## kill, stop and cut servers and gateways under load, and account for every event
