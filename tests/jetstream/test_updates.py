@@ -142,8 +142,9 @@ async def test_two_replicas_that_start_together_with_different_configs_end_at_th
     updates = len(logged(caplog, "durable.updated"))
     assert updates <= 2
     for gateway in (one, two, one, two):
-        gateway.lane().source_lost("test", "opened again")
-        await gateway.up()
+        lane = gateway.lane()
+        lane.source_lost("test", "opened again")
+        await eventually(lambda lane=lane: lane._ready)  # type: ignore[misc]
     assert await as_the_newer_says()
     assert len(logged(caplog, "durable.updated")) == updates, "opening a source again changes nothing"
 
