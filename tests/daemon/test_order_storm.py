@@ -17,15 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from nats.aio.client import Client
-from nats.errors import Error
 
 from gateway.jetstream import pin
 from gateway.jetstream.server import EmbeddedServer
+from tests.chaos.load import steady
 from tests.conftest import StartGateway
 from tests.support.distribution import install
 from tests.support.eventually import eventually
 from tests.support.order import arrivals, by_key, disorder, one_order
 from tests.support.process import GatewayProcess
+from tests.support.publisher import Message
 from tests.support.streams import api, change_stream, consumer_state, make_stream, read_stream
 
 log = logging.getLogger("tests")
@@ -34,6 +35,8 @@ PIN = 1.0
 """Seconds after which the pin of a replica that says nothing lapses: found durables keep their own."""
 ACK_WAIT = 2.0
 KEYS = 5
+RATE = 100.0
+"""Events a second."""
 FAULTS = ("kill", "nap", "sleep", "drain", "full", "server")
 """nap: longer than the pin, shorter than ack-wait; sleep: longer than both."""
 FLAKY = """
@@ -93,34 +96,9 @@ async def make_durable(nc: Client, name: str) -> None:
     assert "error" not in answer, answer
 
 
-class Load:
-    """Publishes events all the time; an event is published when its PubAck came, and with an id of its own."""
-
-    def __init__(self, nc: Client) -> None:
-        self._nc = nc
-        self.sent = 0
-        self._task = asyncio.create_task(self._run())
-
-    async def _run(self) -> None:
-        js = self._nc.jetstream()
-        while True:
-            n = self.sent
-            body = json.dumps({"n": n, "key": f"k{n % KEYS}"}).encode()
-            try:
-                await js.publish("in.ev", body, timeout=1, headers={"Nats-Msg-Id": f"n{n}"})
-            except (Error, OSError, TimeoutError):
-                await asyncio.sleep(0.05)
-                continue
-            self.sent += 1
-            await asyncio.sleep(0.008)
-
-    def went_on(self, sent: int) -> bool:
-        return self.sent >= sent
-
-    async def stop(self) -> int:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        return self.sent + 1
+def event(n: int) -> Message:
+    """The event of this number."""
+    return Message("in.ev", json.dumps({"n": n, "key": f"k{n % KEYS}"}).encode(), {})
 
 
 async def holds_pin(nc: Client, gateways: list[GatewayProcess]) -> GatewayProcess:
@@ -187,17 +165,16 @@ async def test_order_holds_through_a_storm(
     gateways = [await gateway_process({"routes": ROUTES, "drain": "5s"}, wait=False, env=env) for _ in range(2)]
     for gateway in gateways:
         await gateway.start(60)
-    load = Load(nc)
     storm = Storm(nc, nats_server, gateways)
-    for fault in faults:
-        await eventually(partial(load.went_on, load.sent + 50), 30, "load goes on")
-        await storm.strike(fault)
-        await eventually(lambda: progressed(nc), 40, f"progress after {fault}")
-    sent = await load.stop()
+    async with steady(nc, event, RATE) as load:
+        for fault in faults:
+            await load.reached(load.stored + 50, 60)
+            await storm.strike(fault)
+            await eventually(lambda: progressed(nc), 60, f"progress after {fault}")
     for name in ("strict", "bykey"):
         await eventually(partial(all_settled, nc, name), 40, f"{name} settled everything")
         last = (await api(nc, "STREAM.INFO.IN"))["state"]["messages"]
-        assert sent - 1 <= last <= sent
+        assert last == load.sent
         messages = await read_stream(nc, name.upper())
         ids = Counter(message.headers["Nats-Msg-Id"] for message in messages)
         doubled = [ident for ident, times in ids.items() if times > 1]

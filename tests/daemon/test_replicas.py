@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -63,10 +62,11 @@ class Load:
         self._publisher = publisher
         self.sent: Counter[str] = Counter()
         self.subjects = ["in.a"]
+        self.stops = asyncio.Event()
 
     async def run(self) -> None:
-        """Go on until cancelled."""
-        while True:
+        """Go on until told to stop; cancelled, it could have counted an event that it did not publish."""
+        while not self.stops.is_set():
             for subject in self.subjects:
                 for _ in range(BURST):
                     data = json.dumps({"subject": subject, "n": self.sent[subject]}).encode()
@@ -88,9 +88,8 @@ async def load(nc: Client) -> AsyncIterator[Load]:
         try:
             yield steady
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            steady.stops.set()
+            await task
         await publisher.settled()
 
 
