@@ -10,11 +10,11 @@ from nats.aio.client import Client
 from gateway.errors import ConnectionGone
 from gateway.jetstream.server import EmbeddedServer
 from tests.jetstream.conftest import Route
-from tests.jetstream.test_redrive import Bad, numbers, sent_before
+from tests.jetstream.test_redrive import Bad, sent_before
 from tests.support.eventually import eventually
-from tests.support.letters import Heard, body_of, headers_of, send_again, write_letters
+from tests.support.letters import Heard, body_of, headers_of, numbers, send_again, write_letters
 from tests.support.servers import gateway_url, permissions, restart_with
-from tests.support.streams import api, count, make_stream, read_stream
+from tests.support.streams import api, change_stream, count, make_stream, read_stream
 
 pytestmark = pytest.mark.usefixtures("streams")
 
@@ -34,8 +34,7 @@ async def test_a_letter_that_went_meanwhile_is_not_sent(nats_server: EmbeddedSer
 
 async def test_two_at_once_send_every_event_once(nats_server: EmbeddedServer, nc: Client, route: Route) -> None:
     """However short the target's window is beside the time the letters take."""
-    config = {"name": "OUT", "subjects": ["out.>"], "duplicate_window": 3_000_000_000}
-    assert "error" not in await api(nc, "STREAM.UPDATE.OUT", config)
+    await change_stream(nc, "OUT", duplicate_window=3_000_000_000)
     await write_letters(nc, 80)
     first, second = await asyncio.gather(
         send_again(nats_server.url, {"routes": [route()]}, rate=20.0),
@@ -97,8 +96,7 @@ async def test_a_server_that_does_not_come_back_ends_it_without_waiting_for_what
     nats_server: EmbeddedServer, nc: Client, route: Route
 ) -> None:
     """Nothing of it can be finished, and who goes on must do so within the targets' duplicate windows."""
-    full = {"name": "OUT", "subjects": ["out.>"], "max_msgs": 5, "discard": "new"}
-    assert "error" not in await api(nc, "STREAM.UPDATE.OUT", full)
+    await change_stream(nc, "OUT", max_msgs=5, discard="new")
     await write_letters(nc, 200)
     heard: list[Heard] = []
     config = {"routes": [route()], "drain": "1m"}
@@ -109,6 +107,6 @@ async def test_a_server_that_does_not_come_back_ends_it_without_waiting_for_what
         await asyncio.wait_for(work, 30)
     nats_server.start_blocking()
     await eventually(lambda: nc.is_connected)
-    assert "error" not in await api(nc, "STREAM.UPDATE.OUT", {**full, "max_msgs": -1})
+    await change_stream(nc, "OUT", max_msgs=-1)
     assert (await send_again(nats_server.url, {"routes": [route()]})).good
     assert sorted(numbers(await read_stream(nc, "OUT"))) == list(range(1, 201))
