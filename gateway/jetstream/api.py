@@ -17,9 +17,15 @@ from .connection import Connection
 TIMEOUT = 5.0
 """Seconds for one API call; a cluster without a leader answers nothing at all."""
 
+REMOVAL = 2.0
+"""Seconds a server gets to finish removing what was deleted, before anything of that name is made anew. It says that a
+durable or stream is gone when its folder is still there, and removes that folder with what was made in it since.
+"""
+
 STREAM_NOT_FOUND = 10059
 CONSUMER_NOT_FOUND = 10014
 CONSUMER_EXISTS = 10148
+CONSUMER_NOT_STORED = 10012
 MESSAGE_NOT_FOUND = 10037
 
 

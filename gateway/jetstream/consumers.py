@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
 from ..config import model
 from ..errors import RouteFault
 from . import pin
-from .api import CONSUMER_EXISTS, CONSUMER_NOT_FOUND, ApiError, JetStreamApi
+from .api import CONSUMER_EXISTS, CONSUMER_NOT_FOUND, CONSUMER_NOT_STORED, REMOVAL, ApiDenied, ApiError, JetStreamApi
 from .replicas import Replicas
 from .updates import Update
 
@@ -18,6 +19,8 @@ OWNER = "gateway"
 """Metadata key: the name of the gateway a durable belongs to."""
 DIGEST = "gateway-config"
 """Metadata key: digest of the config that made or last updated it."""
+MAKES = 3
+"""How often a durable that the server does not store is made, before the route says so."""
 
 
 class Durable:
@@ -35,6 +38,10 @@ class Durable:
         self._stream = ""
         self.made = ""
         """When the server made the consumer that was last found."""
+        self._made_as: dict[str, Any] = {}
+        """What we made it with, as long as it is not known for sure that the server stores it."""
+        self._looks_left = 0
+        """How often that is still asked."""
         self._floor: int | None = None
         """Up to here everything was settled, in the stream created at `_stream` by the consumer made at `_made`."""
         self._update = Update(api, replicas, source, route, self.differences, self._merged)
@@ -49,39 +56,100 @@ class Durable:
         if info.get("created") == self.made:
             self._floor = int(info.get("ack_floor", {}).get("stream_seq", 0))
 
-    async def ensure(self, stream: dict[str, Any]) -> dict[str, Any]:
-        """The consumer's info, made if it may be made; raises RouteFault, ApiError, ApiUnavailable."""
-        info = await self._ensure(stream)
+    async def ensure(self, stream: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Stream and consumer, which is made if it may be made; raises RouteFault, ApiError, ApiUnavailable."""
+        stream, info = await self._ensure(stream)
         self._stream, self.made = stream.get("created", ""), info.get("created", "")
         self.stood_at(info)
-        return info
+        return stream, info
 
-    async def _ensure(self, stream: dict[str, Any]) -> dict[str, Any]:
-        source = self._source
+    async def stored(self) -> bool:
+        """Whether the server stores the durable that we made, where a restart finds it; asked twice, then believed.
+
+        To make it again as it is changes nothing, but has the server write it, which fails when its folder is gone.
+        """
+        if not self._looks_left:
+            return True
         try:
-            info = await self._api.request(f"CONSUMER.INFO.{source.stream}.{source.durable}")
+            await self._request("create", self._made_as)
+        except ApiError as error:
+            if error.err_code == CONSUMER_NOT_STORED:
+                return False
+            if error.err_code != CONSUMER_EXISTS:
+                raise
+            # Somebody has changed it since, and the server has written that.
+        self._looks_left -= 1
+        return True
+
+    async def _ensure(self, stream: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        source = self._source
+        info = await self._found()
+        if info is None and source.manage != "verify" and self._stream and self._stream == stream.get("created"):
+            # It was there. The server says that it goes before it has removed it, and would remove ours with it.
+            await asyncio.sleep(REMOVAL)
+            stream = await self._api.stream_info(source.stream)
+            info = await self._found()
+        for _ in range(MAKES):
+            info = await self._compare(stream, info) if info is not None else await self._create(stream)
+            if await self.stored():
+                return stream, info
+            await self._remove()
+            info = None
+        raise RouteFault(
+            "consumer-refused",
+            f"the server does not store the durable {source.durable}: a restart of it would lose it",
+            "look at the server's log and disk",
+        )
+
+    async def _found(self) -> dict[str, Any] | None:
+        """The consumer's info; None if there is none."""
+        try:
+            return await self._api.request(f"CONSUMER.INFO.{self._source.stream}.{self._source.durable}")
         except ApiError as error:
             if error.err_code != CONSUMER_NOT_FOUND:
                 raise
-            if source.manage == "verify":
-                raise RouteFault(
-                    "no-consumer",
-                    f"stream {source.stream} has no durable {source.durable}",
-                    "make it, or set source.manage to create",
-                ) from error
-            return await self._create(stream)
-        return await self._compare(stream, info)
+            return None
+
+    async def _remove(self) -> None:
+        """Delete what the server does not store; its answer comes when that is done."""
+        source = self._source
+        log.warning(
+            "the server has made the durable %s and does not store it: it is made again",
+            source.durable,
+            extra={"event": "durable.not-stored", "route": self._route, "stream": source.stream},
+        )
+        try:
+            await self._api.request(f"CONSUMER.DELETE.{source.stream}.{source.durable}")
+        except ApiError as error:
+            if error.err_code != CONSUMER_NOT_FOUND:
+                raise
+        except ApiDenied as error:
+            raise RouteFault(
+                "consumer-refused",
+                f"the server does not store the durable {source.durable}: a restart of it would lose it; {error}",
+                f"delete it, and it is made anew: nats consumer rm {source.stream} {source.durable}",
+            ) from error
+        self._looks_left = 0
 
     async def _create(self, stream: dict[str, Any]) -> dict[str, Any]:
         source = self._source
+        if source.manage == "verify":
+            raise RouteFault(
+                "no-consumer",
+                f"stream {source.stream} has no durable {source.durable}",
+                "make it, or set source.manage to create",
+            )
+        wanted = self._wanted() | self._resumed(stream)
         try:
-            info = await self._request("create", self._wanted() | self._resumed(stream))
+            info = await self._request("create", wanted)
         except ApiError as error:
             if error.err_code != CONSUMER_EXISTS:
                 raise
             # A replica was faster; its word is as good as ours.
             info = await self._api.request(f"CONSUMER.INFO.{source.stream}.{source.durable}")
             return await self._compare(stream, info)
+        # In a cluster what is made and what is removed are entries of one log, applied one after the other.
+        self._made_as, self._looks_left = wanted, 0 if info.get("cluster") else 2
         self._update.done()
         messages = stream.get("state", {}).get("messages", 0)
         log.info(

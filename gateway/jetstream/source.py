@@ -36,9 +36,7 @@ SILENCE = 3 * HEARTBEAT
 ON_THE_WAY = 32 << 20
 """Bytes asked for and not yet come, over all routes of one connection: the server ends one that is 64 MiB behind."""
 BACKOFF = (0.1, 0.25, 0.5, 0.75)
-"""Seconds before asking again after 1, 2, ... refusals in a row: a consumer without a leader refuses at once. Below
-TRUST, after which it is looked at anyway.
-"""
+"""Seconds before asking again after 1, 2, ... refusals in a row; below TRUST, after which it is looked at anyway."""
 TRUST = 1.0
 """Seconds after a sign of the consumer in which it is taken to be the same one. A stream made anew counts from 1 again,
 and an ack meant for the old event 1 would settle the new one, unseen.
@@ -99,8 +97,7 @@ class JetStreamSource:
         source = self._route.source
         self._check_permissions()
         try:
-            stream = await self._api.stream_info(source.stream)
-            consumer = await self._durable.ensure(stream)
+            stream, consumer = await self._durable.ensure(await self._api.stream_info(source.stream))
         except ApiError as error:
             if error.err_code == 10059:
                 raise await self._missing() from error
@@ -256,12 +253,15 @@ class JetStreamSource:
             if time.monotonic() >= self._stream_due:
                 self._of_stream = of_stream(source, await self._api.stream_info(source.stream))
                 self._stream_due = time.monotonic() + LOOK_EVERY
+            stored = info.get("created") != self._durable.made or await self._durable.stored()
         except (ApiError, ApiUnavailable) as error:
             raise RouteFault("jetstream-unavailable", str(error)) from error
         self._durable.stood_at(info)
         if ack_wait_of(info["config"]) != self._ack_wait and not self._closing:
             # Progress is told by half of it.
             self._lose("consumer-updated", "somebody has changed the consumer's ack-wait")
+        elif not stored and not self._closing:
+            self._lose("consumer-lost", "the server does not store the consumer")
         return info
 
     async def close(self) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +13,14 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from gateway.jetstream import source as source_module
+from gateway.jetstream.api import REMOVAL
+from gateway.jetstream.server import EmbeddedServer
 from gateway.runtime import gateway as gateway_module
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, in_flight, settled
 from tests.support.eventually import eventually
 from tests.support.logged import logged
+from tests.support.servers import restart_with
 from tests.support.streams import api, change_stream, consumer_state, make_stream
 
 pytestmark = pytest.mark.usefixtures("streams", "quick_looks")
@@ -82,6 +87,52 @@ async def test_with_start_new_a_stream_made_anew_under_a_running_route_is_read_f
     await make_stream(nc, "IN", ["in.>"])
     await send(js, 3)
     assert [message.json for message in await arrived(nc, "OUT", 2)] == [2, 3]
+
+
+def folder_of(store: Path, durable: str = "gateway-r") -> Path:
+    """Where the server keeps a durable of IN."""
+    return store / "jetstream" / "$G" / "streams" / "IN" / "obs" / durable
+
+
+@pytest.mark.fault("consumer-deleted")
+async def test_a_durable_made_in_place_of_a_deleted_one_is_there_after_a_restart_of_the_server(
+    nc: Client, js: JetStreamContext, nats_server: EmbeddedServer, run_gateway: RunGateway, route: Route
+) -> None:
+    """The server says that one is deleted before it removes its folder, and would remove one made meanwhile with it."""
+    gateway = await run_gateway({"routes": [route(source={"start": "new"})]})
+    await send(js, 1)
+    await arrived(nc, "OUT", 1)
+    began = time.monotonic()
+    await api(nc, "CONSUMER.DELETE.IN.gateway-r")
+    await send(js, 2)
+    await arrived(nc, "OUT", 2)
+    assert time.monotonic() - began > REMOVAL
+    assert (folder_of(nats_server.store_dir) / "meta.inf").exists()
+    await gateway.stop()
+    await restart_with(nats_server, nc, "")
+    await send(js, 3)
+    await run_gateway({"routes": [route(source={"start": "new"})]})
+    assert [message.json for message in await arrived(nc, "OUT", 3)] == [1, 2, 3]
+
+
+@pytest.mark.fault("consumer-deleted")
+async def test_a_durable_that_the_server_has_made_and_does_not_store_is_made_again(
+    nc: Client,
+    js: JetStreamContext,
+    nats_server: EmbeddedServer,
+    run_gateway: RunGateway,
+    route: Route,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The removal of one deleted before may come late; nothing but a restart would show what it took."""
+    await run_gateway({"routes": [route(source={"start": "new"})]})
+    folder = folder_of(nats_server.store_dir)
+    shutil.rmtree(folder)
+    await eventually((folder / "meta.inf").exists)
+    assert len(logged(caplog, "durable.not-stored")) == 1
+    await send(js, 1)
+    await arrived(nc, "OUT", 1)
+    await settled(nc)
 
 
 @pytest.mark.fault("consumer-changed")
