@@ -12,7 +12,7 @@ from ..config import model
 from ..errors import RouteFault
 from ..subjects import matches
 from ..values import Duration
-from .api import STREAM_NOT_FOUND, ApiError, ApiUnavailable, JetStreamApi
+from .api import REMOVAL, STREAM_NOT_FOUND, ApiError, ApiUnavailable, JetStreamApi
 
 log = logging.getLogger("gateway.nats")
 
@@ -59,6 +59,8 @@ class Provisioner:
     def __init__(self, api: JetStreamApi) -> None:
         self._api = api
         self._told: dict[str, str] = {}
+        self._seen: set[str] = set()
+        """Streams that were there; one that is not any more may be under removal."""
 
     async def provision(self, streams: Iterable[model.Stream]) -> dict[str, RouteFault]:
         """Make what is missing and may be made; returns a fault per declared stream that is not usable."""
@@ -91,23 +93,34 @@ class Provisioner:
             log.warning("%s", text, extra=fields)
 
     async def _ensure(self, stream: model.Stream) -> None:
-        try:
-            info = await self._api.stream_info(stream.name)
-        except ApiError as error:
-            if error.err_code != STREAM_NOT_FOUND:
-                raise
+        found = await self._found(stream)
+        if found is None:
             if stream.provision == "verify":
-                raise missing_stream(stream.name, [], stream) from error
+                raise missing_stream(stream.name, [], stream)
+            if stream.name in self._seen:
+                await asyncio.sleep(REMOVAL)
+                found = await self._found(stream)
+        if found is None:
             await self._api.request(f"STREAM.CREATE.{stream.name}", _wanted(stream))
             log.info("stream made: %s", stream.name, extra={"event": "stream.created", "stream": stream.name})
-            self._told.pop(stream.name, None)
-            return
-        found = differences(stream, info["config"])
-        if found:
-            text = f"stream {stream.name} differs from the config: {'; '.join(found)}"
+            differs = []
+        else:
+            differs = differences(stream, found["config"])
+        self._seen.add(stream.name)
+        if differs:
+            text = f"stream {stream.name} differs from the config: {'; '.join(differs)}"
             self._tell(stream.name, text, {"event": "stream.differs", "stream": stream.name})
         else:
             self._told.pop(stream.name, None)
+
+    async def _found(self, stream: model.Stream) -> dict[str, Any] | None:
+        """The stream's info; None if there is none."""
+        try:
+            return await self._api.stream_info(stream.name)
+        except ApiError as error:
+            if error.err_code != STREAM_NOT_FOUND:
+                raise
+            return None
 
 
 def window_of(stream: model.Stream) -> Duration:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
+from gateway.jetstream.api import REMOVAL
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, settled
 from tests.support.eventually import eventually
@@ -60,14 +62,16 @@ async def test_a_missing_stream_that_no_route_reads_is_told_once_with_its_declar
 async def test_a_declared_source_stream_that_is_deleted_is_made_anew(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Without a reload: the route that reads it finds it missing."""
+    """Without a reload: the route that reads it finds it missing. Not before the server has removed the old one."""
     caplog.set_level("INFO")
     await run_gateway({"streams": MADE, "routes": [route()]})
     await publish(js, 1)
     await arrived(nc, "OUT", 1)
     await settled(nc)
+    began = time.monotonic()
     await api(nc, "STREAM.DELETE.IN")
     await there(nc, "IN")
+    assert time.monotonic() - began > REMOVAL
     await publish(js, 2)
     assert [message.json for message in await arrived(nc, "OUT", 2)] == [1, 2]
     made = [line.__dict__["stream"] for line in said(caplog, "stream.created")]
