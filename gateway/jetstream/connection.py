@@ -14,7 +14,7 @@ import nats.errors
 
 from ..config import model
 from ..errors import RouteFault
-from .failures import explain
+from .failures import Failure, explain
 from .signin import fingerprint, identity, sign_in, tls_context, wants_tls
 from .wire import Sink, Wire
 
@@ -57,6 +57,8 @@ class Connection:
         self._closing = False
         self._complained: dict[str, float] = {}
         """When which kind of failure was logged last."""
+        self._known: Failure | None = None
+        """Why there is no connection, as far as a server or a file has said it."""
         self._was_connected = False
         self._builder: asyncio.Task[None] | None = None
         self._taking: asyncio.Task[None] | None = None
@@ -88,6 +90,7 @@ class Connection:
         self._config = config
         self._stays = False
         self._complained.clear()
+        self._known = None
         self._build_anew()
 
     def stay(self) -> None:
@@ -254,6 +257,7 @@ class Connection:
         self._was_connected = True
         self._lost_at = 0.0
         self._complained.clear()
+        self._known = None
         self._there.set()
         url = self.wire.connected_url
         log.info(
@@ -296,7 +300,7 @@ class Connection:
     def _complain(self, error: BaseException, server: str = "") -> None:
         """There is no connection, or not the one the config asks for: say why, and say it seldom."""
         now = time.monotonic()
-        failure = explain(error)
+        failure = self._known = explain(error).after(self._known)
         if now - self._complained.get(failure.code, -COMPLAINT_PAUSE) < COMPLAINT_PAUSE:
             log.debug("nats: %s", error, extra={"event": "nats.error"})
             return

@@ -22,6 +22,12 @@ class Failure:
     code: str
     text: str
     hint: str = ""
+    vague: bool = False
+    """It only says that the server ended the connection, which it does for any reason."""
+
+    def after(self, known: Failure | None) -> Failure:
+        """What is known of it: a server that refuses says so once, and then may only end the connection."""
+        return known if self.vague and known is not None and known.code != "unreachable" else self
 
 
 def explain(error: BaseException) -> Failure:
@@ -43,7 +49,7 @@ def explain(error: BaseException) -> Failure:
         or "empty response" in text
     ):
         hint = "its log says why; one that wants a certificate of ours ends it like this, too"
-        return Failure("unreachable", "the server ended the connection", hint)
+        return Failure("unreachable", "the server ended the connection", hint, vague=True)
     if any(word in text.lower() for word in _REFUSALS):
         return Failure("refused", f"the server does not take who we are: {text.removeprefix('nats: ')}")
     return Failure("unreachable", text)
