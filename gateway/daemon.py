@@ -22,6 +22,7 @@ from .observe import logs
 from .problems import log_fields
 from .registry import Registry
 from .systemd import Notifier, Throughput, status_line, watchdog_interval
+from .web.health import health
 
 log = logging.getLogger("gateway")
 
@@ -104,8 +105,14 @@ class Daemon:
         gc.set_threshold(50_000, 20, 20)
         throughput = Throughput(self._app.stats)
         self._notifier.ready(status_line(self._app.stats, 0.0))
-        log.info(
-            "ready: %s",
+        stats = self._app.stats
+        word, level = "ready", logging.INFO
+        if not health(stats, list(stats.routes.values())).ready:
+            word, level = "started, and not ready yet", logging.WARNING
+        log.log(
+            level,
+            "%s: %s",
+            word,
             status_line(self._app.stats, 0.0),
             extra={"event": "gateway.ready", "http": self._app.http_url or "off"},
         )

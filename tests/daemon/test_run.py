@@ -155,6 +155,9 @@ async def test_a_gateway_that_never_saw_a_server_can_be_stopped(gateway_process:
     gateway = await gateway_process({"nats": servers, "routes": [ONE]}, wait=False)
     gateway.launch()
     await eventually(lambda: "gateway.ready" in seen(gateway), 30)
+    (line,) = [told for told in map(json.loads, gateway.err.splitlines()) if told["event"] == "gateway.ready"]
+    assert line["level"] == "warning"
+    assert line["message"].startswith("started, and not ready yet: not connected to NATS"), "it is no good news"
     gateway.term()
     assert await gateway.wait(5) == 0
     assert "Traceback" not in gateway.err
