@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from typing import Any
 from urllib.parse import ParseResult
 
 from nats.aio.transport import TcpTransport
@@ -32,6 +33,10 @@ class Tcp(TcpTransport):
         """Encrypt from here on; what cannot be is closed at once."""
         try:
             await super().connect_tls(uri, ssl_context, buffer_size, connect_timeout)
+            # nats-py does not tell its reader, which would ask to stay half open at the end; asyncio complains of that.
+            protocol: Any = self._io_writer.transport.get_protocol() if self._io_writer is not None else None
+            if protocol is not None:  # else the server has ended it already
+                protocol._over_ssl = True
         except BaseException:
             self.abort()
             raise

@@ -40,6 +40,18 @@ async def test_a_route_works_through_tls_with_an_authority_of_ones_own(
         await routes_events(nc)
 
 
+async def test_the_end_of_an_encrypted_connection_is_a_loss_and_no_riddle(
+    servers: Servers, authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    """asyncio would complain of a reader that nobody told what it reads through."""
+    server = servers.start(tls(authority.sign("server", "127.0.0.1")), greets=False)
+    async with gateway({"servers": [server.url], "tls": {"ca": str(authority.file)}}, wait=False) as running:
+        await eventually(lambda: running.app.stats.connected)
+        await server.stop()
+        await eventually(lambda: "connection lost" in caplog.text)
+    assert not [record for record in caplog.records if record.name == "asyncio"]
+
+
 async def test_a_route_works_through_tls_that_begins_before_the_server_speaks(
     servers: Servers, authority: Authority
 ) -> None:
