@@ -8,6 +8,7 @@ from typing import Any
 
 from ..config import model
 from ..errors import RouteFault
+from ..values import Duration
 from . import pin
 from .api import CONSUMER_EXISTS, CONSUMER_NOT_FOUND, CONSUMER_NOT_STORED, REMOVAL, ApiDenied, ApiError, JetStreamApi
 from .replicas import Replicas
@@ -257,7 +258,13 @@ class Durable:
             found.append(
                 f"subjects are {', '.join(filters) or 'all'}, the config says {', '.join(wanted['filter_subjects'])}"
             )
-        for name, unit in (("ack_wait", 1e9), ("max_ack_pending", 1), ("max_deliver", 1)):
-            if config.get(name) != wanted[name]:
-                found.append(f"{name} is {config.get(name, 0) / unit:g}, the config says {wanted[name] / unit:g}")
+        if config.get("ack_wait") != wanted["ack_wait"]:
+            there = Duration(config.get("ack_wait", 0) / 1e9)
+            found.append(f"ack-wait is {there}, the config says {self._source.ack_wait}")
+        if config.get("max_ack_pending") != wanted["max_ack_pending"]:
+            there = config.get("max_ack_pending", 0)
+            found.append(f"max-ack-pending is {there}, the config says {wanted['max_ack_pending']}")
+        if config.get("max_deliver") != wanted["max_deliver"]:
+            # No word of a config: whoever has set it did so on the server.
+            found.append(f"max_deliver is {config.get('max_deliver', 0)}, the gateway wants {wanted['max_deliver']}")
         return found

@@ -158,7 +158,7 @@ async def test_what_does_not_fit_is_found_at_its_place(nats_server: EmbeddedServ
 @pytest.mark.parametrize(
     ("changes", "warning", "words"),
     [
-        ({"ack_wait": 7 * SECOND}, True, "the durable gateway-r differs: ack_wait is 7"),
+        ({"ack_wait": 7 * SECOND}, True, "the durable gateway-r differs: ack-wait is 7s"),
         ({"metadata": {"gateway": "somebody-else"}}, False, "belongs to the gateway 'somebody-else'"),
         ({"ack_policy": "none"}, False, "is no pull consumer with explicit acks"),
     ],

@@ -146,7 +146,7 @@ async def test_an_ack_wait_lowered_under_a_held_event_is_kept_up_with(
     stats = gateway.stats()
     await eventually(lambda: stats.circuit_open and stats.ack_pending == 1)
     await change(nc, ack_wait=1_000_000_000)
-    await eventually(lambda: "ack_wait is 1, the config says 30" in caplog.text)
+    await eventually(lambda: "ack-wait is 1s, the config says 30s" in caplog.text)
 
     def soon() -> bool:
         (entry,) = gateway.lane().window.entries.values()
@@ -168,7 +168,7 @@ async def test_other_filters_and_limits_are_reported_and_left_as_they_are(
     await change(nc, filter_subjects=["in.b"], max_ack_pending=5)
     await eventually(lambda: stats.code == "durable-differs")
     assert "subjects are in.b, the config says in.>" in stats.reason
-    assert "max_ack_pending is 5" in stats.reason
+    assert "max-ack-pending is 5" in stats.reason
     assert stats.up
     assert len(logged(caplog, "durable.differs")) == 1
     await change(nc, filter_subjects=["in.>"], max_ack_pending=20_000)
