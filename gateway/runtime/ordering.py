@@ -85,6 +85,8 @@ class Ordering:
         self._working = False
         self._started = False
         self._round = 0
+        self._stands_by = False
+        """Whether it was told that another replica is active."""
         self._looking: asyncio.Task[None] | None = None
         self._reset()
         self.ack_wait = float(route.config.source.ack_wait)
@@ -93,6 +95,7 @@ class Ordering:
         self._since = self._look_at = self._ask_at = self._now()
         self._looks = 0
         self._missing = self._most_missing = 0
+        self._waits = False
 
     @property
     def behind(self) -> int:
@@ -135,9 +138,11 @@ class Ordering:
         self.close()
         if not ours:
             # Also while the source is being opened again: what came before a pause of ours is not ours any more.
-            log.info("standby: another replica is active", extra={"event": "route.standby", "route": self._route.name})
+            self._tell_standby()
             self._owner.hand_back_idle()
-        elif self._started:
+            return
+        self._stands_by = False
+        if self._started:
             self._faults.release(NOTE, healed=False)
             self._look()
 
@@ -187,8 +192,14 @@ class Ordering:
                 self._look()
         else:
             if self._source.elsewhere:
+                self._tell_standby()
                 self._faults.note(NOTE, "standby", "another replica is active, this one waits")
             self._stand_by()
+
+    def _tell_standby(self) -> None:
+        if not self._stands_by:
+            self._stands_by = True
+            log.info("standby: another replica is active", extra={"event": "route.standby", "route": self._route.name})
 
     def _stand_by(self) -> None:
         """Ask for one event: whoever is given it is active."""
@@ -234,12 +245,25 @@ class Ordering:
         self._faults.note(NOTE, "waiting-for-order", text)
         if self._sets_back:
             return True
+        self._tell_waiting(missing)
         if missing < 0:
             # Some here are settled, by whoever had them before, or purged: what is pending of them comes at once.
             self._owner.hand_back_idle()
             self._ask_at = self._now()
         self._ask(missing)
         return False
+
+    def _tell_waiting(self, missing: int) -> None:
+        """Once a wait; its end is told as route.active."""
+        if not self._waits:
+            self._waits = True
+            told = {"event": "route.waiting-for-order", "route": self._route.name, "events": missing}
+            log.info(
+                "nothing begins yet: %d pending elsewhere are waited for, until their ack-wait is over (%g s at most)",
+                missing,
+                self.ack_wait,
+                extra={**told, "seconds": self.ack_wait},
+            )
 
     def _ask(self, missing: int) -> None:
         """Ask for what is missing: what was handed back is given out first, the rest when its ack-wait is over."""

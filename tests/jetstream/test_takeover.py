@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -177,9 +178,15 @@ async def test_what_a_reload_hands_back_is_asked_for_and_not_set_back(
 
 
 async def test_a_standby_is_up_and_says_so(
-    nc: Client, streams: None, run_gateway: RunGateway, route: Route, monkeypatch: pytest.MonkeyPatch
+    nc: Client,
+    streams: None,
+    run_gateway: RunGateway,
+    route: Route,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It is healthy, and has nothing to do until it is active."""
+    """It is healthy, and has nothing to do until it is active. One that starts as standby is told in the log, once."""
+    caplog.set_level(logging.INFO, "gateway.route")
     monkeypatch.setattr("gateway.runtime.gateway.POLL_PENDING", 0.1)
     config = {"routes": [route(ordering=STRICT)]}
     one = await run_gateway(config)
@@ -188,6 +195,7 @@ async def test_a_standby_is_up_and_says_so(
     two = await run_gateway(config)
     await eventually(lambda: two.stats().code == "standby")
     assert two.stats().state is RouteState.UP
+    assert len(logged(caplog, "route.standby")) == 1
     assert (one.stats().code, one.stats().state) == ("", RouteState.UP)
     await one.stop()
     await publish(nc, range(1, 2))
@@ -235,14 +243,18 @@ async def test_renewals_are_no_sign_of_life_of_the_pulls(
 
 
 async def test_what_is_purged_during_a_takeover_is_not_waited_for(
-    nc: Client, streams: None, run_gateway: RunGateway, route: Route
+    nc: Client, streams: None, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Neither what the crashed replica had, nor what this one has in hand."""
+    """Neither what the crashed replica had, nor what this one has in hand. The wait is told once, as it begins."""
+    caplog.set_level(logging.INFO, "gateway.route")
     config = {"routes": [route(ordering=BY_KEY, source={"ack-wait": "60s"}, **{"max-in-flight": 16})]}
     one, two = await pair(nc, run_gateway, config)
     await publish(nc, range(17, 41))
     await one.crash()
     await eventually(lambda: two.stats().code == "waiting-for-order")
+    (line,) = await eventually(lambda: logged(caplog, "route.waiting-for-order"))
+    assert line.__dict__["events"] > 0
+    assert line.__dict__["seconds"] == 60
     first = min(ordered(two).window.entries)
     assert first > 2, "later events should have come first"
     await api(nc, "STREAM.PURGE.IN", {"seq": first + 1})
