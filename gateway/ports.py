@@ -212,6 +212,10 @@ class Publisher(Protocol):
         """Whether there is a stream of this name; None when it cannot be known now."""
         ...
 
+    def advice(self, target: str) -> str:
+        """How to make the stream that a target lacks; empty when nobody knows."""
+        ...
+
     @property
     def connected(self) -> bool: ...
 

@@ -122,6 +122,10 @@ class ProvingPublisher:
         """Whether there is a stream of this name; None when nobody says."""
         return await self._inner.has_stream(stream)
 
+    def advice(self, target: str) -> str:
+        """How to make the stream that a target lacks."""
+        return self._inner.advice(target)
+
     @property
     def connected(self) -> bool:
         """Whether anything can be sent now."""

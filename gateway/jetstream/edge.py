@@ -16,6 +16,7 @@ from .connection import Connection
 from .consumers import Durable
 from .context import Services
 from .doubts import StreamDoubts
+from .permissions import widest
 from .pinned import PinnedSource
 from .publisher import JetStreamPublisher
 from .replicas import Replicas
@@ -78,7 +79,11 @@ class JetStreamEdge:
         kind = PinnedSource if ordered else JetStreamSource
         source = kind(self.connection, self.api, route.config, durable, inbox, missing)
         publisher = JetStreamPublisher(
-            self.connection, partial(self._takers, witness=route.origin.stream), self.api.has_stream, inbox
+            self.connection,
+            partial(self._takers, witness=route.origin.stream),
+            self.api.has_stream,
+            inbox,
+            partial(self._advice, route),
         )
 
         async def ready() -> None:
@@ -151,6 +156,14 @@ class JetStreamEdge:
                 raise RouteFault("no-stream", f"no stream takes {subject}, the target {target.name}", hint)
         if await self._takers(route.dead_letter, route.origin.stream) == []:
             self._warn_dead_letters(route)
+
+    def _advice(self, route: CompiledRoute, target: str) -> str:
+        """How to make the stream that a target lacks. No value of an event is in it: a placeholder is a wildcard."""
+        for one in route.targets:
+            if one.name == target:
+                subject = one.subject.constant or widest(one.subject, self._config.name, route)
+                return self._make_line(subject, one.stream or "NAME", one.stream)
+        return ""
 
     def _make_line(self, subject: str, name: str, wanted: str | None = None, wildcard: str = "") -> str:
         """How to make a stream that takes a subject: the declared one, else one called `name`."""

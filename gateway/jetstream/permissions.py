@@ -113,7 +113,7 @@ def _of_route(config: model.Config, route: CompiledRoute) -> Iterator[Need]:
         yield _publish(f"$JS.API.CONSUMER.RESET.{consumer}", f"{name}: be given again what a lost replica was given")
     yield _publish("$JS.API.STREAM.NAMES", "find the streams that take what is published")
     for target in route.targets:
-        yield _publish(_widest(target.subject, config.name, route), f"{name}: the target {target.name}")
+        yield _publish(widest(target.subject, config.name, route), f"{name}: the target {target.name}")
         if target.stream is not None:
             yield _publish(f"$JS.API.STREAM.INFO.{target.stream}", f"{name}: tell whether the target's stream is there")
         yield from _looks(config, target.subject.constant, f"{name}: warn of a duplicate window that is too short")
@@ -178,7 +178,7 @@ def _holding(config: model.Config, subject: str, named: str | None) -> list[str]
     return [named] if named else [stream.name for stream in taking(config.streams, subject)]
 
 
-def _widest(template: Template, gateway: str, route: CompiledRoute) -> str:
+def widest(template: Template, gateway: str, route: CompiledRoute) -> str:
     """The wildcard for whatever a target's template may become: a token with a placeholder becomes any one token.
 
     No event can put a dot into a subject, so that `*` will always do. What no event changes is filled in.

@@ -19,8 +19,12 @@ class JetStreamPublisher:
         takers: Callable[[str], Awaitable[list[str] | None]],
         has_stream: Callable[[str], Awaitable[bool | None]],
         inbox_prefix: str,
+        advice: Callable[[str], str],
     ) -> None:
-        """`takers` asks which streams take a subject, `has_stream` whether there is one of a name."""
+        """`takers` asks which streams take a subject, `has_stream` whether there is one of a name; `advice` tells how
+        to make the one a target lacks.
+        """
+        self.advice = advice
         self._connection = connection
         self._takers = takers
         self._has_stream = has_stream

@@ -74,6 +74,11 @@ class Copy:
         return len(self.header_block) + len(self.data)
 
     @property
+    def shown_size(self) -> str:
+        """The same for people, who did not write most of the headers."""
+        return f"{self.size} bytes, {len(self.header_block)} of them headers"
+
+    @property
     def open(self) -> bool:
         """Whether it is neither stored nor given up."""
         return self.ack is None and not self.code

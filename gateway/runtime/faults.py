@@ -13,6 +13,8 @@ log = logging.getLogger("gateway.route")
 
 PARKED = "parked events"
 """What the status says of them concerns this."""
+TITLE = "target "
+"""How what concerns a target is called, before the target's name."""
 
 
 class Faults:
@@ -56,7 +58,12 @@ class Faults:
         """A target cannot take anything now: no fault of the route, but what its status says. The `first` is logged."""
         self.note(target, code, f"{target} cannot take events now, they are held: {text}")
         if first:
-            told = {"event": "target.held", "route": self._stats.route, "code": code, "target": target}
+            told = {
+                "event": "target.held",
+                "route": self._stats.route,
+                "code": code,
+                "target": target.removeprefix(TITLE),
+            }
             log.warning("%s cannot take events now, they are held: %s", target, text, extra=told)
 
     def note(self, key: str, code: str, text: str) -> None:
@@ -68,7 +75,7 @@ class Faults:
     def release(self, target: str, *, healed: bool) -> None:
         """Nothing is held for a target any more; when it `healed`, that is logged."""
         if healed:
-            told = {"event": "target.healed", "route": self._stats.route, "target": target}
+            told = {"event": "target.healed", "route": self._stats.route, "target": target.removeprefix(TITLE)}
             log.info("%s takes events again", target, extra=told)
         if self._held.pop(target, None) is not None:
             self._no_more(target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
@@ -11,8 +12,12 @@ from ..routing.outputs import Copy
 from ..routing.route import CompiledRoute
 from ..routing.verdict import ANSWER_WAIT, Holding, backoff, judge
 from .circuit import Circuit
+from .faults import TITLE
+from .repeats import Repeats
 from .stats import RouteStats
 from .window import NEVER, Entry, Window
+
+log = logging.getLogger("gateway.route")
 
 LETTERS = "\0dead-letter"
 """The circuit of the dead-letter subject; no target can have this name."""
@@ -57,8 +62,9 @@ class Sender:
         self._max_age = float(route.config.retry.max_age)
         self._pending: dict[int, tuple[Entry, Copy]] = {}
         self._next = 0
+        self._repeats = Repeats(log, clock.monotonic)
         self._lookups: dict[str, list[tuple[Entry, Copy]]] = {}
-        self.circuits = {t.name: Circuit(t.name, f"target {t.name}", self._policy) for t in route.targets}
+        self.circuits = {t.name: Circuit(t.name, f"{TITLE}{t.name}", self._policy) for t in route.targets}
         self.circuits[LETTERS] = Circuit(LETTERS, "the dead-letter stream", self._policy)
 
     @property
@@ -164,7 +170,7 @@ class Sender:
         """Write what was made a while ago: by now the server may take less, and it closes the connection over more."""
         limit = self._publisher.max_payload
         if copy.size > limit:
-            self._refuse(entry, copy, "too-large", f"{copy.size} bytes with headers, the server takes {limit}")
+            self._refuse(entry, copy, "too-large", f"{copy.shown_size}, the server takes {limit}")
         else:
             self._write(entry, copy)
 
@@ -235,7 +241,8 @@ class Sender:
         refused_before = now - copy.refused_at if copy.refused_at else None
         holding = judge(answer, constant=constant, refused_before=refused_before, letter=copy.target is None)
         if holding is Holding.REFUSED:
-            self._refuse(entry, copy, answer.code, answer.text)
+            text = f"{answer.text}: {copy.shown_size}" if answer.code == "too-large" else answer.text
+            self._refuse(entry, copy, answer.code, text)
             return
         copy.tries += 1
         copy.first_failed = copy.first_failed or now
@@ -247,8 +254,16 @@ class Sender:
             copy.fault = f"{answer.code}: {answer.text}"
             copy.deadline = now + max(1.0, backoff(self._policy, copy.tries, random.random()))
             entry.due = min(entry.due, copy.deadline)
+            self._tell_again(entry, copy, answer.code)
             return
         self._hold(entry, copy, answer, route_fault=holding is Holding.HOLD_ROUTE)
+
+    def _tell_again(self, entry: Entry, copy: Copy, code: str) -> None:
+        """A copy waits by itself; the answer's text is left out, for its subject is made of the event."""
+        sequence, target = entry.delivery.sequence, "" if copy.target is None else copy.target.name
+        told = {"event": "event.retried", "route": self._stats.route, "code": code, "sequence": sequence}
+        text = f"event {sequence} is sent again to target {target}: {code} for the subject it has there"
+        self._repeats.warn(f"{target} {code}", text, {**told, "target": target})
 
     def _refuse(self, entry: Entry, copy: Copy, code: str, text: str) -> None:
         """The copy can never be stored; a late word of it may find it waiting for its target."""
@@ -277,7 +292,9 @@ class Sender:
         circuit.hold(copy, entry)
         if route_fault or copy.target is None:
             # A target that is busy is no fault of the route; a dead letter that cannot be stored always is.
-            self._owner.set_fault(circuit.title, answer.code, f"{circuit.title}: {answer.text}")
+            advice = self._publisher.advice(circuit.name) if answer.code == "no-stream" and copy.target else ""
+            text = f"{answer.text}; {advice}" if advice else answer.text
+            self._owner.set_fault(circuit.title, answer.code, f"{circuit.title}: {text}")
             self._owner.release_target(circuit.title, healed=False)
         else:
             self._owner.hold_target(circuit.title, answer.code, answer.text, first=first)

@@ -269,6 +269,7 @@ async def test_a_target_that_holds_events_is_told_once_in_the_log_and_as_long_as
     assert stats.reason.startswith("target full cannot take events now, they are held: ")
     told = [record.__dict__["event"] for record in caplog.records]
     assert told.count("target.held") == 1, "however often it is tried"
+    assert {record.__dict__.get("target", "full") for record in caplog.records} == {"full"}, "its name"
     await make_room(nc, 100)
     await arrived(nc, "FULL", 11)
     await settled(nc)
@@ -288,7 +289,8 @@ async def test_a_named_stream_that_is_gone_holds_the_events_of_templated_subject
     await api(nc, "STREAM.DELETE.BILLING")
     await js.publish("in.a", b'{"n": 1}')
     stats = await gateway.down("no-stream")
-    assert stats.reason == "target billing: there is no stream BILLING"
+    hint = "make one: nats stream add BILLING --subjects 'billing.*' --defaults"
+    assert stats.reason == f"target billing: there is no stream BILLING; {hint}"
     await make_stream(nc, "BILLING", ["billing.>"])
     assert [message.subject for message in await arrived(nc, "BILLING", 1)] == ["billing.1"]
     await gateway.up()

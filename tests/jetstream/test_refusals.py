@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import Any
 
@@ -14,6 +15,7 @@ from gateway.jetstream.server import EmbeddedServer
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, settled
 from tests.support.eventually import eventually
+from tests.support.logged import logged
 from tests.support.servers import gateway_url, permissions, restart_with
 from tests.support.streams import count, make_stream
 
@@ -128,14 +130,18 @@ async def test_too_large_for_its_stream_is_refused_too(
     await js.publish("in.a", b'"' + b"x" * 1000 + b'"')
     (letter,) = await arrived(nc, "DLQ", 1)
     assert letter.headers["Gateway-Error-Code"] == "too-large"
+    said = re.search(r"exceeds .*: (\d+) bytes, (\d+) of them headers", letter.headers["Gateway-Error-Message"])
+    assert said is not None
+    assert int(said[1]) - int(said[2]) == 1002
     await arrived(nc, "OUT", 1)
     await settled(nc)
 
 
 @pytest.mark.fault("target-deleted")
 async def test_no_stream_for_a_templated_subject_is_believed_after_ten_seconds_and_holds_up_nobody(
-    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """The log says at once that it waits, once and without what the event made of the subject."""
     gateway = await run_gateway({"routes": [route(targets=[{"subject": "{to}.x", "name": "to"}, GOOD])]})
     began = time.monotonic()
     for to in ("nowhere", "out", "nowhere"):
@@ -143,6 +149,9 @@ async def test_no_stream_for_a_templated_subject_is_believed_after_ten_seconds_a
     assert sorted(m.subject for m in await arrived(nc, "OUT", 4)) == ["out.good"] * 3 + ["out.x"]
     assert time.monotonic() - began < 5, "a subject without a stream must not delay the others"
     assert await count(nc, "DLQ") == 0
+    (line,) = logged(caplog, "event.retried")
+    assert (line.__dict__["code"], line.__dict__["target"]) == ("no-stream", "to")
+    assert "nowhere" not in line.getMessage()
     for letter in await arrived(nc, "DLQ", 2, timeout=20):
         assert letter.headers["Gateway-Error-Code"] == "no-stream"
         assert letter.headers["Gateway-Failed-Targets"] == "to"

@@ -128,6 +128,9 @@ class FakePublisher:
     async def has_stream(self, stream: str) -> bool | None:
         return True
 
+    def advice(self, target: str) -> str:
+        return ""
+
     async def close(self) -> None:
         """Nothing to close."""
 
