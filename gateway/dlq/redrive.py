@@ -10,11 +10,11 @@ from importlib.metadata import version
 from typing import Protocol
 
 from ..config import model
-from ..errors import ConfigError, ConnectionGone, Retry, ServerUnreachable
+from ..errors import ConfigError, ConnectionGone, Retry
 from ..instance import Slot
 from ..jetstream.context import JetStreamContext
 from ..jetstream.edge import JetStreamEdge
-from ..jetstream.oneshot import raise_if_gone
+from ..jetstream.oneshot import raise_if_gone, reach
 from ..jetstream.reader import StreamReader
 from ..lent import Context, GatewayInfo
 from ..observe.metrics import Metrics
@@ -78,10 +78,7 @@ class Shop:
 
     async def connect(self, patience: float) -> None:
         """Connect; raises ServerUnreachable."""
-        self.edge.connection.start()
-        if not await self.edge.connection.wait(patience):
-            servers = ", ".join(server.rpartition("@")[2] for server in self.config.nats.servers)
-            raise ServerUnreachable(f"no NATS server answers at {servers} within {patience:g} s")
+        await reach(self.edge.connection, self.config.nats.servers, patience)
 
     async def close(self) -> None:
         """Let go of the server and the name."""
@@ -118,8 +115,8 @@ class Request:
 
 async def redrive(shop: Shop, request: Request, reporter: Reporter, stop: asyncio.Event) -> Redriven:
     """Send dead letters again. Raises ServerUnreachable, ConnectionGone and Retry where nothing could be begun."""
-    await shop.connect(request.patience)
     try:
+        await shop.connect(request.patience)
         return await _redrive(shop, request, reporter, stop)
     except Retry as error:
         raise_if_gone(shop.edge.connection, error)

@@ -14,7 +14,7 @@ import nats.errors
 
 from ..config import model
 from ..errors import RouteFault
-from .failures import Failure, explain
+from .failures import Failure, Failures, explain
 from .signin import fingerprint, identity, sign_in, tls_context, wants_tls
 from .wire import Sink, Wire
 
@@ -52,6 +52,7 @@ class Connection:
         """Called with the subject the server has just said we may not publish to."""
         self.deaf = ""
         """A subject the server does not let us subscribe to, so that no answer can come; empty when there is none."""
+        self.failures = Failures()
         self._denied: dict[str, float] = {}
         self._lost_at = 0.0
         self._closing = False
@@ -171,6 +172,7 @@ class Connection:
                     extra={"event": "nats.closed", "servers": self._shown_servers()},
                 )
             except Exception as error:  # noqa: BLE001 - nkeys and nats-py raise anything over bad credentials
+                self.failures.note(error)
                 self._complain(error)
             failures += 1
             pause = min(MAX_PAUSE, 0.25 * 2 ** min(failures - 1, 10))
@@ -258,6 +260,7 @@ class Connection:
         self._lost_at = 0.0
         self._complained.clear()
         self._known = None
+        self.failures.of.clear()
         self._there.set()
         url = self.wire.connected_url
         log.info(
@@ -295,6 +298,7 @@ class Connection:
             if self.connected or lost:
                 log.debug("nats: %s", error, extra={"event": "nats.error"})
                 return
+        self.failures.note(error, wire.server)
         self._complain(error, wire.server)
 
     def _complain(self, error: BaseException, server: str = "") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import nats.errors
@@ -28,6 +29,37 @@ class Failure:
     def after(self, known: Failure | None) -> Failure:
         """What is known of it: a server that refuses says so once, and then may only end the connection."""
         return known if self.vague and known is not None and known.code != "unreachable" else self
+
+
+LASTING = frozenset({"refused", "tls", "file"})
+"""Codes of what somebody has to mend; a server that is only away may come."""
+
+
+class Failures:
+    """The failure to connect to each server, by host and port, while there is no connection."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, Failure] = {}
+        self.on_news: list[Callable[[], None]] = []
+        """Called after another one is known."""
+
+    def note(self, error: BaseException, server: str = "") -> None:
+        """`server` is empty for what failed before any was tried. A server that refuses us also ends the connection:
+        the first says more."""
+        failure = explain(error)
+        known = self.of.get(server)
+        if known is None or known.code not in LASTING or failure.code in LASTING:
+            self.of[server] = failure
+        for listener in list(self.on_news):
+            listener()
+
+    def lasting(self, servers: int) -> bool:
+        """Whether waiting is no use: a file cannot be used, or so many servers and all that were tried will not do.
+
+        Those that others of the cluster tell of are tried after those of the config.
+        """
+        codes = [failure.code for failure in self.of.values()]
+        return "file" in codes or (len(codes) >= servers and LASTING.issuperset(codes))
 
 
 def explain(error: BaseException) -> Failure:

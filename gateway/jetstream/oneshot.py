@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 
 from ..config import model
 from ..errors import ConnectionGone, GatewayError, Retry, ServerUnreachable
 from .api import ApiDenied, ApiUnavailable, JetStreamApi
 from .connection import Connection
+from .failures import LASTING
 from .reader import StreamReader
 
 LOST = ("disconnected", "unavailable")
@@ -26,22 +28,61 @@ class OneShot:
 
 @asynccontextmanager
 async def connected(config: model.Nats, name: str, patience: float) -> AsyncIterator[OneShot]:
-    """Connect, and close in the end; raises ServerUnreachable when nobody answers within `patience` seconds.
+    """Connect, and close in the end; raises ServerUnreachable when there is no connection within `patience` seconds.
 
     What fails because the connection was closed for good becomes ConnectionGone.
     """
     link = OneShot(config, name)
-    link.connection.start()
     try:
-        if not await link.connection.wait(patience):
-            servers = ", ".join(server.rpartition("@")[2] for server in config.servers)
-            raise ServerUnreachable(f"no NATS server answers at {servers} within {patience:g} s")
+        await reach(link.connection, config.servers, patience)
         yield link
     except (ApiUnavailable, Retry) as error:
         raise_if_gone(link.connection, error)
         raise
     finally:
         await link.connection.close()
+
+
+async def reach(connection: Connection, servers: Sequence[str], patience: float) -> None:
+    """Start a connection and wait for it; raises ServerUnreachable with the reason when there is none in the end.
+
+    That is at once when waiting is no use: what a server refuses, or TLS, or a file, has to be mended first.
+    """
+    failures, decided = connection.failures, asyncio.Event()
+
+    def look(connected: bool = False) -> None:
+        if connected or failures.lasting(len(set(servers))):
+            decided.set()
+
+    failures.on_news.append(look)
+    connection.changed.append(look)
+    try:
+        connection.start()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(decided.wait(), patience)
+    finally:
+        failures.on_news.remove(look)
+        connection.changed.remove(look)
+    if not connection.connected:
+        raise ServerUnreachable(_why(connection, servers, None if decided.is_set() else patience))
+
+
+def _why(connection: Connection, servers: Sequence[str], waited: float | None) -> str:
+    """Why there is no connection, in the words of the log of a gateway that runs, and its hints below."""
+    failures = connection.failures.of
+    several = len(failures) > 1
+    reasons = [
+        f"{failure.text} ({server})" if server and (several or failure.code in LASTING) else failure.text
+        for server, failure in failures.items()
+    ]
+    text = f"cannot connect: {'; '.join(reasons)}"
+    if waited is not None:
+        shown = ", ".join(server.rpartition("@")[2] for server in servers)
+        away = LASTING.isdisjoint(failure.code for failure in failures.values())
+        text = f"{'no NATS server answers at' if away else 'no connection to'} {shown} within {waited:g} s"
+        text += f": {'; '.join(reasons)}" if reasons else ""
+    hints = dict.fromkeys(failure.hint for failure in failures.values() if failure.hint)
+    return "\n".join([text, *(f"  hint: {hint}" for hint in hints)])
 
 
 def raise_if_gone(connection: Connection, error: GatewayError) -> None:

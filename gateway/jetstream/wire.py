@@ -55,17 +55,13 @@ class Wire(Client):
         """Gives the context for the next handshake: certificates are rotated while the process runs."""
         self.identity: Callable[[ParseResult, bool], dict[str, str]] = _nobody
         """Gives user and password, or token, for a server's URL, and whether the config lists that server."""
+        self.server = ""
+        """Host and port of the server connected to, or tried last."""
         self.ended = asyncio.Event()
         """Set once it is closed for good."""
         self._ps = Parser(self)  # type: ignore[assignment]
         self._out: list[bytes] = []
         self._flushing = False
-
-    @property
-    def server(self) -> str:
-        """Host and port of the server connected to, or tried last."""
-        server = self._current_server
-        return "" if server is None else str(server.uri.netloc).rpartition("@")[2]
 
     @property
     def ssl_context(self) -> ssl.SSLContext:
@@ -74,6 +70,7 @@ class Wire(Client):
 
     async def _connect_to_server(self, server: Any) -> None:
         """By our own transport. A web socket without TLS is never upgraded, whatever its server says."""
+        self.server = str(server.uri.netloc).rpartition("@")[2]
         if self.require_tls and server.uri.scheme == "ws":
             raise PlaintextError("ws:// is not encrypted, and the config asks for TLS")
         if server.uri.scheme in ("ws", "wss"):
