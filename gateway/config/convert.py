@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import Enum
 from typing import Any, Final, Literal, get_args, get_origin
 
@@ -16,7 +17,7 @@ import msgspec
 from ..errors import ConfigProblem
 from ..problems import Code, Problem, did_you_mean
 from .foreign import Refusal, read_foreign
-from .hints import own_hint, type_hint
+from .hints import beside, own_hint, type_hint
 from .limits import faults
 from .merge import is_null
 from .report import ConfigPath, problem_at, unknown_field
@@ -209,7 +210,11 @@ class Converter:
         if not fitting:
             return self._wrong_type(node, alternatives, path)
         if len(fitting) == 1:
-            return self.value(node, fitting[0], path)
+            value = self.value(node, fitting[0], path)
+            if value is INVALID and (other := beside(alternatives)) and not isinstance(node, MappingNode):
+                hint = ", or ".join(filter(None, (self.problems[-1].hint, other)))
+                self.problems[-1] = replace(self.problems[-1], hint=hint)
+            return value
         if isinstance(node, MappingNode) and (tagged := self._tagged(node, fitting, path)):
             return tagged[0]
         failures: list[list[Problem]] = []

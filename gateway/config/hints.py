@@ -19,6 +19,11 @@ _EXAMPLES: dict[Any, str] = {
     model.Target: "for example targets: [{subject: billing.orders}]",
 }
 """What to write where a mapping of our own is wanted."""
+_BESIDE: dict[Any, str] = {
+    model.KeyOrdering: "{key: PATH}",
+    model.StartAt: "{sequence: NUMBER} or {time: TIME}",
+}
+"""How a mapping is written that can stand instead of one of a few words."""
 
 
 def type_hint(node: Node, base: Any) -> str:
@@ -50,6 +55,11 @@ def type_hint(node: Node, base: Any) -> str:
             else f"write it as a list: [{quote(node.text) if node.quoted else node.text}]"
         )
     return ""
+
+
+def beside(alternatives: tuple[Any, ...]) -> str:
+    """The mapping that could stand instead of a word; empty when there is none."""
+    return next((_BESIDE[base] for member in alternatives if (base := unwrap(member)[0]) in _BESIDE), "")
 
 
 def _fields_hint(node: Node, alternatives: tuple[Any, ...]) -> str:

@@ -91,6 +91,12 @@ def missing(entries: Iterable[int], delivered: int, ack_pending: int) -> int:
     return ack_pending - sum(1 for sequence in entries if sequence <= delivered)
 
 
+def waits_for(missing: int) -> str:
+    """What is waited for, in words. Fewer than none are missing when some of those here are settled already."""
+    events = "1 event" if missing == 1 else f"{missing:,} events" if missing > 0 else "events"
+    return f"waits for {events} that another replica was given, or this one before"
+
+
 def waiting(entries: Iterable[Entry]) -> list[Entry]:
     """Those that have not begun, in the order of the stream."""
     return sorted((entry for entry in entries if entry.phase is Phase.WAITING), key=lambda e: e.delivery.sequence)

@@ -241,8 +241,7 @@ class Ordering:
             self._ask(missing)
             return False
         self._most_missing = max(self._most_missing, missing)
-        text = f"{missing} events that another replica was given, or this one before, are waited for"
-        self._faults.note(NOTE, "waiting-for-order", text)
+        self._faults.note(NOTE, "waiting-for-order", order.waits_for(missing))
         if self._sets_back:
             return True
         self._tell_waiting(missing)

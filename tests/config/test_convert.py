@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from msgspec import Meta
 
 from gateway import ConfigProblem, Duration, Path, Rate, Secret, Settings, Size, Subject, Template
+from gateway.config import model
 from gateway.config.convert import INVALID, convert
 from gateway.config.expand import Expander
 from gateway.config.reader import read
@@ -251,6 +252,12 @@ def test_a_fault_in_one_field_hides_none_in_another() -> None:
         ("{a: 1}", list[str], "begin each item with a dash"),
         ("{a}", Template, "a value that begins with a brace stands in quotes"),
         ("null", int, "give it a value, or take the key away"),
+        (
+            "stict",
+            Literal["none", "strict"] | model.KeyOrdering,
+            'did you mean "strict"? choices: none, strict, or {key: PATH}',
+        ),
+        ("old", Literal["all"] | model.StartAt, "choices: all, or {sequence: NUMBER} or {time: TIME}"),
         ("30", Duration | None, "write a number and ms, s, m, h or d: 250ms, 30s, 24h"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.event import Delivery, Event, Meta
 from gateway.paths import path_of
-from gateway.runtime.order import Lines, key_of, missing, waiting
+from gateway.runtime.order import Lines, key_of, missing, waiting, waits_for
 from gateway.runtime.window import Entry, Phase
 from tests.unit.routes import route_of
 
@@ -92,6 +92,14 @@ def test_nothing_is_left_of_a_line_that_is_done() -> None:
 def test_missing_is_what_is_pending_and_not_here(here: list[int], delivered: int, pending: int, count: int) -> None:
     """Compared with what had been given out when the server counted."""
     assert missing(here, delivered, pending) == count
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(1, "waits for 1 event that"), (2000, "waits for 2,000 events that"), (-1, "waits for events ")],
+)
+def test_what_is_waited_for_is_said_in_good_words(number: int, words: str) -> None:
+    assert waits_for(number).startswith(words)
 
 
 @pytest.mark.parametrize(
