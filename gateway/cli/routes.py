@@ -25,10 +25,11 @@ from .routes_prune import prune
 def routes(context: click.Context, config: str, as_json: bool, patience: float) -> None:
     """Show routes and how far their durables are; delete what no route has.
 
-    STATE is ok, disabled, no-stream, no-durable (made when the route starts), or foreign: another gateway's. WAITING
-    events were not delivered yet, IN FLIGHT ones not settled; READERS are requests that wait for events.
+    STATE is ok, disabled, no-stream, no-durable (made when the route starts), foreign (another gateway's), or paused:
+    somebody had the server deliver nothing for a time. WAITING events were not delivered yet, IN FLIGHT ones not
+    settled; READERS are requests that wait for events.
 
-    Exit codes: 0 looked, 1 the server refuses, 2 wrong usage, 69 no server answers within --timeout, 75 the connection
+    Exit codes: 0 looked, 1 the server refuses, 2 wrong usage, 69 no connection within --timeout, 75 the connection
     was closed for good, 78 the config cannot be used.
     """
     if context.invoked_subcommand is not None:
@@ -46,7 +47,7 @@ async def _look(link: OneShot, config: model.Config) -> list[Seen | str]:
 
 def _row(config: model.Config, route: model.Route, found: Seen | str) -> dict[str, Any]:
     there = isinstance(found, Seen)
-    state = "ok" if isinstance(found, Seen) else found
+    state = found if isinstance(found, str) else "paused" if found.paused else "ok"
     if isinstance(found, Seen) and found.owner not in (None, config.name):
         state = "foreign"
     return {

@@ -28,6 +28,8 @@ class Seen(msgspec.Struct, frozen=True):
     """Requests that wait for events: somebody reads it."""
     position: int
     """Every event up to this sequence of the stream is settled."""
+    paused: bool
+    """Somebody has had the server deliver nothing until some time."""
 
 
 def seen(info: dict[str, Any]) -> Seen:
@@ -43,6 +45,7 @@ def seen(info: dict[str, Any]) -> Seen:
         redelivered=int(info.get("num_redelivered", 0)),
         pulls=int(info.get("num_waiting", 0)),
         position=int(info["ack_floor"]["stream_seq"]),
+        paused=bool(info.get("paused")),
     )
 
 

@@ -82,11 +82,14 @@ class Faults:
             self._show()
 
     def heed(self, remarks: tuple[Remark, ...]) -> None:
-        """Show what there is to say of the source, and log what is new of it."""
+        """Show what there is to say of the source, and log what is new of it, and what is over."""
         if remarks == self._remarks:
             return
         for remark in self._remarks:
             self.release(remark.code, healed=False)
+            if not any(remark.code == other.code for other in remarks):
+                told = {"event": "source.healed", "route": self._stats.route, "code": remark.code}
+                log.info("no longer: %s", remark.text, extra=told)
         for remark in remarks:
             self.note(remark.code, remark.code, remark.text)
             if remark not in self._remarks:

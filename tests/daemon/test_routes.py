@@ -79,6 +79,15 @@ async def test_every_route_is_shown_with_its_durable_and_what_waits_for_it(
     assert (shown["state"], shown["pending"], shown["position"], shown["owner"]) == ("ok", 1234, 7, "gateway")
 
 
+async def test_a_durable_that_somebody_paused_is_not_ok(nc: Client, config: Any) -> None:
+    await left_behind(nc, "gateway-one")
+    await api(nc, "CONSUMER.PAUSE.IN.gateway-one", {"pause_until": "2999-01-01T00:00:00Z"})
+    file = config(ONE)
+    assert (await routes("-c", file, "--json")).document["routes"][0]["state"] == "paused"
+    await api(nc, "CONSUMER.PAUSE.IN.gateway-one", {})
+    assert (await routes("-c", file, "--json")).document["routes"][0]["state"] == "ok"
+
+
 async def test_prune_shows_what_no_route_has_and_deletes_it_when_told(nc: Client, config: Any) -> None:
     """Of streams that no route reads any more, too, but only when told."""
     await left_behind(nc, "gateway-old")

@@ -179,7 +179,8 @@ async def test_other_filters_and_limits_are_reported_and_left_as_they_are(
 async def test_a_paused_durable_is_no_mystery(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Everything looks well but for a backlog that grows."""
+    """Everything looks well but for a backlog that grows; when the pause is over, that is told, too."""
+    caplog.set_level(logging.INFO, "gateway.route")
     gateway = await run_gateway({"routes": [route()]})
     stats = gateway.stats()
     await api(nc, "CONSUMER.PAUSE.IN.gateway-r", {"pause_until": "2999-01-01T00:00:00Z"})
@@ -192,6 +193,8 @@ async def test_a_paused_durable_is_no_mystery(
     await arrived(nc, "OUT", 1)
     await eventually(lambda: stats.code == "")
     assert [r.__dict__["event"] for r in caplog.records if r.levelno == logging.WARNING] == ["durable.paused"]
+    (over,) = logged(caplog, "source.healed")
+    assert over.getMessage().startswith("no longer: the durable gateway-r is paused until 2999")
 
 
 @pytest.mark.fault("consumer-gives-up")
