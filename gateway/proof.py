@@ -10,7 +10,7 @@ from .audit_files import AuditFiles
 from .chain.report import Code, Place, Report
 from .chain.verify import Verifier
 from .errors import Retry
-from .jetstream.api import STREAM_NOT_FOUND, ApiError, ApiUnavailable
+from .jetstream.api import STREAM_NOT_FOUND, ApiDenied, ApiError, ApiUnavailable
 from .jetstream.oneshot import OneShot
 
 
@@ -80,7 +80,8 @@ async def _cut(link: OneShot, stream: str) -> StreamCut:
         code = "no-stream" if error.err_code == STREAM_NOT_FOUND else "unreadable"
         raise Retry(f"stream {stream}: {error}", code=code) from error
     except ApiUnavailable as error:
-        raise Retry(str(error), code="disconnected") from error
+        denied = isinstance(error, ApiDenied)
+        raise Retry(str(error), code="no-permission" if denied else "disconnected") from error
     state: dict[str, Any] = info["state"]
     if not state["last_seq"]:
         state.pop("num_deleted", None)  # a stream that never held anything says that message 0 was deleted

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..components.audits.stream import StreamAudit
 from ..components.transforms.enrich import Enrich
 from ..config import model
-from ..errors import RouteFault
-from ..routing.route import CompiledRoute
+from ..errors import GatewayError, RouteFault
+from ..routing.route import CompiledAudit, CompiledRoute, CompiledTarget, Step
 from ..subjects import overlaps
 from ..templates import fixed_text
-from .api import CONSUMER_NOT_FOUND, STREAM_NOT_FOUND, ApiError, ApiUnavailable, JetStreamApi
+from .api import CONSUMER_NOT_FOUND, STREAM_NOT_FOUND, ApiDenied, ApiError, ApiUnavailable, JetStreamApi
 from .consumers import Durable
 from .counting import filters_of
+from .permissions import widest
+from .remarks import of_consumer
 from .replicas import Replicas
-from .streams import add_line, differences, missing_stream, taking
+from .streams import add_line, declares, differences, missing_stream
 
 Path = tuple[str | int, ...]
 
@@ -41,11 +43,25 @@ class Inspection:
         self._config = config
         self._routes = {route.name: route for route in routes}
         self._known: dict[str, dict[str, Any] | None] = {}
+        self._hidden: dict[str, GatewayError] = {}
+        """Streams that cannot be looked at, and why."""
         self._replicas = Replicas(api, config.name, "check", config.digest, lambda: ())
 
     async def findings(self) -> AsyncIterator[Finding]:
-        """Everything found, in the order of the config. Raises ApiUnavailable when JetStream itself does not answer."""
-        await self._api.request("INFO")
+        """Everything found, in the order of the config, each once. Raises ApiUnavailable when nobody answers."""
+        told: set[Finding] = set()
+        async for finding in self._all():
+            if finding not in told:
+                told.add(finding)
+                yield finding
+
+    async def _all(self) -> AsyncIterator[Finding]:
+        try:
+            await self._api.request("INFO")
+        except ApiDenied as error:
+            if self._api.connection.deaf:
+                raise  # nothing else would be answered either
+            yield Finding(("nats",), f"whether there is a JetStream cannot be looked at: {error}")
         for index, stream in enumerate(self._config.streams):
             async for finding in self._guarded(("streams", index), self._declared(stream)):
                 yield finding
@@ -53,9 +69,21 @@ class Inspection:
             route = self._routes.get(configured.name)
             if route is None:
                 continue  # It is off, or its problems are told by the check without servers.
-            for part in (self._source, self._durable, self._targets, self._letters, self._components):
-                async for finding in self._guarded(("routes", index), part(route)):
+            for path, part in self._parts(route):
+                async for finding in self._guarded(("routes", index, *path), part):
                     yield finding
+
+    def _parts(self, route: CompiledRoute) -> Iterator[tuple[Path, AsyncIterator[Finding]]]:
+        """What is looked at by itself, so that a part that nobody may look at hides no other."""
+        yield (), self._source(route)
+        yield (), self._durable(route)
+        for index, target in enumerate(route.targets):
+            yield ("targets", index), self._target(route, target)
+        yield (), self._letters(route)
+        for step in route.steps:
+            yield (), self._bucket(step)
+        for audit in route.audits:
+            yield (), self._audit(route, audit)
 
     async def _guarded(self, path: Path, part: AsyncIterator[Finding]) -> AsyncIterator[Finding]:
         """One part of the config, which nobody may have let us look at."""
@@ -99,6 +127,7 @@ class Inspection:
         try:
             info = await self._api.request(f"CONSUMER.INFO.{source.stream}.{source.durable}")
             found = durable.look(info["config"])
+            remarks = of_consumer(source, info, [])
         except RouteFault as fault:
             yield Finding(("source", "durable"), fault.text, fault.hint)
             return
@@ -108,6 +137,8 @@ class Inspection:
             async for finding in self._new_durable(source, stream):
                 yield finding
             return
+        for remark in remarks:
+            yield Finding(("source",), remark.text, warning=True)
         for difference in found if source.manage != "update" else ():
             text = f"the durable {source.durable} differs: {difference}"
             yield Finding(("source",), text, "manage: update changes it", warning=True)
@@ -125,28 +156,29 @@ class Inspection:
                 text = f"{source.stream} is a work queue, and {info['name']} consumes some of these subjects already"
                 yield Finding(("source", "subjects"), text, "each subject of a work queue has one consumer")
 
-    async def _targets(self, route: CompiledRoute) -> AsyncIterator[Finding]:
+    async def _target(self, route: CompiledRoute, target: CompiledTarget) -> AsyncIterator[Finding]:
+        """A subject with placeholders is looked at as the wildcard for whatever it may become."""
+        subject = target.subject.constant
+        asked = widest(target.subject, self._config.name, route)
+        if target.stream is not None and await self._stream(target.stream) is None:
+            if not self._made(target.stream):
+                fault = missing_stream(target.stream, [asked])
+                yield Finding(("stream",), fault.text, fault.hint)
+            return
+        takers = await self._takers(asked)
+        if not takers and not declares(self._config.streams, asked):
+            yield Finding(("subject",), f"no stream takes {asked}", add_line("NAME", [asked]))
+        elif target.stream is not None and takers and target.stream not in takers:
+            text = f"{', '.join(takers)} takes {asked}, and not {target.stream}"
+            yield Finding(("stream",), text, "every copy would be refused")
+        if subject is None:
+            # Which of those that take some of the subjects are meant, nobody knows.
+            takers = [target.stream] if target.stream else takers if len(takers) == 1 else []
         config = route.config
         advised = float(config.source.ack_wait) + 2 * float(config.retry.max) + float(self._config.drain)
-        for index, target in enumerate(route.targets):
-            path: Path = ("targets", index)
-            subject = target.subject.constant
-            if target.stream is not None and await self._stream(target.stream) is None:
-                if not self._made(target.stream):
-                    fault = missing_stream(target.stream, [subject] if subject else [])
-                    yield Finding((*path, "stream"), fault.text, fault.hint)
-                continue
-            takers = [target.stream] if target.stream else []
-            if subject is not None:
-                takers = await self._takers(subject)
-                if not takers and not taking(self._config.streams, subject):
-                    yield Finding((*path, "subject"), f"no stream takes {subject}", add_line("NAME", [subject]))
-                elif target.stream is not None and takers and target.stream not in takers:
-                    text = f"{', '.join(takers)} takes {subject}, and not {target.stream}"
-                    yield Finding((*path, "stream"), text, "every copy would be refused")
-            for name in takers:
-                async for finding in self._taker(name, advised):
-                    yield Finding((*path, *finding.path), finding.text, finding.hint, finding.warning)
+        for name in takers:
+            async for finding in self._taker(name, advised):
+                yield finding
 
     async def _taker(self, name: str, advised: float) -> AsyncIterator[Finding]:
         """A stream that is to store copies."""
@@ -165,42 +197,49 @@ class Inspection:
     async def _letters(self, route: CompiledRoute) -> AsyncIterator[Finding]:
         path: Path = ("dead-letter", "subject")
         takers = await self._takers(route.dead_letter)
-        if not takers and not taking(self._config.streams, route.dead_letter):
+        if not takers and not declares(self._config.streams, route.dead_letter):
             text = f"no stream takes the dead letters, {route.dead_letter}: events that cannot go on will wait"
             yield Finding(path, text, add_line("DLQ", [route.dead_letter]), warning=True)
+        if route.origin.stream in takers and route.reads_letters:
+            text = f"{route.origin.stream} takes {route.dead_letter}, which the route reads: "
+            text += "its dead letters come back to it"
+            yield Finding(path, text, "have another stream take them", warning=True)
         for name in takers:
             found = await self._stream(name)
-            if name == route.origin.stream and route.reads_letters:
-                text = f"{name} takes {route.dead_letter}, which the route reads: its dead letters come back to it"
-                yield Finding(path, text, "have another stream take them", warning=True)
             if found is not None and found["config"].get("retention") == "interest":
                 text = f"{name} keeps only what somebody consumes: dead letters may be gone at once"
                 yield Finding(path, text, "dead letters need a stream with limits", warning=True)
 
-    async def _components(self, route: CompiledRoute) -> AsyncIterator[Finding]:
-        for step in route.steps:
-            component = step.component
-            if isinstance(component, Enrich) and await self._stream(f"KV_{component.config.bucket}") is None:
-                bucket = component.config.bucket
-                yield Finding(_place(step.label), f"there is no bucket {bucket}", f"make it: nats kv add {bucket}")
-        for audit in route.audits:
-            component = audit.component
-            if isinstance(component, StreamAudit):
-                template = component.config.subject
-                subject = fixed_text(template, self._config.name, route.name, route.origin.stream)
-                if not await self._takers(subject) and not taking(self._config.streams, subject):
-                    hint = add_line(component.config.stream or "AUDIT", [subject])
-                    yield Finding(_place(audit.label), f"no stream takes the audit records, {subject}", hint)
+    async def _bucket(self, step: Step) -> AsyncIterator[Finding]:
+        component = step.component
+        if isinstance(component, Enrich) and await self._stream(f"KV_{component.config.bucket}") is None:
+            bucket = component.config.bucket
+            yield Finding(_place(step.label), f"there is no bucket {bucket}", f"make it: nats kv add {bucket}")
+
+    async def _audit(self, route: CompiledRoute, audit: CompiledAudit) -> AsyncIterator[Finding]:
+        component = audit.component
+        if isinstance(component, StreamAudit):
+            template = component.config.subject
+            subject = fixed_text(template, self._config.name, route.name, route.origin.stream)
+            if not await self._takers(subject) and not declares(self._config.streams, subject):
+                hint = add_line(component.config.stream or "AUDIT", [subject])
+                yield Finding(_place(audit.label), f"no stream takes the audit records, {subject}", hint)
 
     async def _stream(self, name: str) -> dict[str, Any] | None:
         """A stream's info, or None when there is none; raises ApiError and ApiUnavailable."""
+        if name in self._hidden:
+            raise self._hidden[name]
         if name not in self._known:
             try:
                 self._known[name] = await self._api.stream_info(name)
             except ApiError as error:
                 if error.err_code != STREAM_NOT_FOUND:
+                    self._hidden[name] = error
                     raise
                 self._known[name] = None
+            except ApiUnavailable as error:
+                self._hidden[name] = error
+                raise
         return self._known[name]
 
     async def _takers(self, subject: str) -> list[str]:

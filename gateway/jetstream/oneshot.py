@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from ..config import model
 from ..errors import ConnectionGone, GatewayError, Retry, ServerUnreachable
@@ -17,12 +18,36 @@ LOST = ("disconnected", "unavailable")
 """Codes that say that nobody answers, rather than what is wrong."""
 
 
+class PromptApi(JetStreamApi):
+    """Says at once what may not be asked. A daemon lets the time run out: it knows, and asks again all the same."""
+
+    async def request(self, subject: str, body: Any = None, limit: float | None = None) -> dict[str, Any]:
+        """Raises ApiDenied as soon as the server has said so; else as any API does."""
+        full, denied = f"{self.prefix}.{subject}", asyncio.Event()
+
+        def look(_: str) -> None:
+            if self.denied(full):
+                denied.set()
+
+        self.connection.on_denial.append(look)
+        tasks = asyncio.ensure_future(super().request(subject, body, limit)), asyncio.ensure_future(denied.wait())
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if tasks[0].done():
+                return tasks[0].result()
+            raise ApiDenied(f"{full}: no permission to publish there")
+        finally:
+            self.connection.on_denial.remove(look)
+            for task in tasks:
+                task.cancel()
+
+
 class OneShot:
     """What a command needs of a server."""
 
     def __init__(self, config: model.Nats, name: str) -> None:
         self.connection = Connection(config, name)
-        self.api = JetStreamApi(self.connection, config.domain)
+        self.api = PromptApi(self.connection, config.domain)
         self.reader = StreamReader(self.api, config.inbox_prefix)
 
 

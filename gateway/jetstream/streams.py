@@ -10,7 +10,7 @@ from typing import Any
 
 from ..config import model
 from ..errors import RouteFault
-from ..subjects import matches
+from ..subjects import matches, overlaps
 from ..values import Duration
 from .api import REMOVAL, STREAM_NOT_FOUND, ApiError, ApiUnavailable, JetStreamApi
 
@@ -51,6 +51,11 @@ def taking(streams: Iterable[model.Stream], subject: str, wanted: str | None = N
         for stream in streams
         if wanted in (None, stream.name) and any(matches(str(one), subject) for one in stream.subjects)
     ]
+
+
+def declares(streams: Iterable[model.Stream], subject: str) -> bool:
+    """Whether a declared stream takes a subject, or something of a wildcard."""
+    return any(overlaps(str(one), subject) for stream in streams for one in stream.subjects)
 
 
 class Provisioner:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -17,8 +18,10 @@ from gateway.cli import gateway
 from gateway.config.loader import examine_text
 from gateway.jetstream.inspection import Finding, Inspection
 from gateway.jetstream.oneshot import connected
+from gateway.jetstream.permissions import Only
 from gateway.jetstream.server import EmbeddedServer, free_port
 from gateway.routing.compile import compile_config
+from tests.jetstream.test_permissions import needed, server_with
 from tests.support.commands import run_commands
 from tests.support.servers import gateway_url, permissions, restart_with
 from tests.support.streams import api, change_stream, make_stream
@@ -97,6 +100,27 @@ CASES: dict[str, Case] = {
     "short-window": (
         {"OUT": {"duplicate_window": 59 * SECOND}},
         {},
+        (*ROUTE, "targets", 0),
+        "the duplicate window of OUT, 59 s, is shorter",
+        True,
+    ),
+    "no-templated-target": (
+        {},
+        {"targets": [{"subject": "far.{id}.x-{n}.{$route}"}]},
+        (*ROUTE, "targets", 0, "subject"),
+        "no stream takes far.*.*.r",
+        False,
+    ),
+    "templated-target-elsewhere": (
+        {},
+        {"targets": [{"subject": "out.{id}", "stream": "DLQ"}]},
+        (*ROUTE, "targets", 0, "stream"),
+        "OUT takes out.*, and not DLQ",
+        False,
+    ),
+    "short-window-of-templates": (
+        {"OUT": {"duplicate_window": 59 * SECOND}},
+        {"targets": [{"subject": "out.{id}"}]},
         (*ROUTE, "targets", 0),
         "the duplicate window of OUT, 59 s, is shorter",
         True,
@@ -185,6 +209,25 @@ async def test_a_durable_that_is_there_is_compared(
     assert finding.warning is warning
 
 
+async def test_a_paused_durable_is_a_warning(nats_server: EmbeddedServer, nc: Client) -> None:
+    """Nothing comes, and nothing is wrong."""
+    await good(nc)
+    made = {"durable_name": "gateway-r", "ack_policy": "explicit", "ack_wait": 30 * SECOND, "max_ack_pending": 20_000}
+    made |= {"filter_subjects": ["in.>"], "pause_until": "2999-01-01T00:00:00Z"}
+    assert "error" not in await api(nc, "CONSUMER.CREATE.IN.gateway-r", {"stream_name": "IN", "config": made})
+    (finding,) = await look(config(nats_server.url))
+    assert (finding.path, finding.warning) == ((*ROUTE, "source"), True)
+    assert finding.text == "the durable gateway-r is paused until 2999-01-01T00:00:00Z"
+
+
+async def test_a_template_that_a_declared_stream_will_take_is_no_finding(
+    nats_server: EmbeddedServer, nc: Client
+) -> None:
+    await good(nc, "OUT")
+    out = [{"name": "OUT", "subjects": ["out.*.a"], "provision": "create"}]
+    assert await look(config(nats_server.url, streams=out, route={"targets": [{"subject": "out.{id}.{n}"}]})) == []
+
+
 async def test_a_work_queue_has_no_second_consumer_for_a_subject(nats_server: EmbeddedServer, nc: Client) -> None:
     """The server would refuse the durable (10100), once the route starts."""
     await good(nc, IN={"retention": "workqueue"})
@@ -211,15 +254,39 @@ async def test_declared_streams_are_compared(nats_server: EmbeddedServer, nc: Cl
 
 
 async def test_what_may_not_be_looked_at_is_a_finding_and_the_rest_is_looked_at(
-    nats_server: EmbeddedServer, nc: Client, monkeypatch: pytest.MonkeyPatch
+    nats_server: EmbeddedServer, nc: Client
 ) -> None:
-    monkeypatch.setattr("gateway.jetstream.api.TIMEOUT", 0.5)
     await good(nc, "DLQ")
     await restart_with(nats_server, nc, permissions('publish: { deny: ["$JS.API.CONSUMER.INFO.>"] }'))
     denied, letters = await look(config(gateway_url(nats_server)))
     assert denied.path == ROUTE
     assert "no permission to publish there" in denied.text
     assert "no stream takes the dead letters" in letters.text
+
+
+async def test_under_the_least_permissions_each_thing_that_may_not_be_seen_is_one_finding(
+    nats_server: EmbeddedServer, nc: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What `gateway run` needs is no more than that; whatever else can be looked at is."""
+    monkeypatch.setattr("gateway.jetstream.api.TIMEOUT", 60)
+    await good(nc)
+    parsed = config(
+        nats_server.url, route={"targets": [{"subject": "out.it"}, {"subject": "out.too"}, {"subject": "far.it"}]}
+    )
+    await restart_with(nats_server, nc, server_with(needed(parsed, Only.SHORT_ACKS), parsed))
+    parsed["nats"]["servers"] = [gateway_url(nats_server)]
+    async with asyncio.timeout(30):
+        found = [(finding.path, finding.text) for finding in await look(parsed)]
+    denied = ": no permission to publish there"
+    assert found == [
+        (("nats",), f"whether there is a JetStream cannot be looked at: $JS.API.INFO{denied}"),
+        ((*ROUTE, "targets", 0), f"it cannot be looked at: $JS.API.STREAM.INFO.OUT{denied}"),
+        ((*ROUTE, "targets", 1), f"it cannot be looked at: $JS.API.STREAM.INFO.OUT{denied}"),
+        ((*ROUTE, "targets", 2, "subject"), "no stream takes far.it"),
+        (ROUTE, f"it cannot be looked at: $JS.API.STREAM.INFO.DLQ{denied}"),
+    ]
+    code, out, err = await check(tmp_path, parsed)
+    assert (code, out.count("cannot be looked at"), err) == (1, 4, "")
 
 
 # ---------------------------------------------------------------------- the command
