@@ -41,7 +41,7 @@ def verify(config: str, as_json: bool, server: str | None, subject: str | None, 
     stream.
 
     Exit codes: 0 everything is as it was written, 1 findings, or no such stream or file, or no record in it, 2 wrong
-    usage, 69 no server answers within --timeout, 75 the connection was closed for good, 78 the config cannot be used.
+    usage, 69 no connection within --timeout, 75 the connection was closed for good, 78 the config cannot be used.
     """
     # No stream has a dot in its name, and a server would not answer to one.
     is_file = os.sep in target or os.path.isfile(target) or not token_is_safe(target)

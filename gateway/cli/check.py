@@ -64,7 +64,7 @@ def check(
     Nothing is connected to, unless --live says so: then the servers are asked whether streams, durables and buckets are
     there and fit, and nothing is changed there. Findings go to stdout, warnings to stderr.
 
-    Exit codes: 0 clean, 1 findings, 2 wrong usage, 69 no server answers within --timeout.
+    Exit codes: 0 clean, 1 findings, 2 wrong usage, 69 no connection within --timeout.
     """
     named = ctx.get_parameter_source("config") is click.core.ParameterSource.COMMANDLINE
     files = [config, *paths] if named or not paths else list(paths)

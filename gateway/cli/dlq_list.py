@@ -22,7 +22,7 @@ def list_(config: str, patience: float, limit: int, as_json: bool, **given: Any)
 
     Prints nothing of the events themselves; `gateway dlq show` does. With --json, one JSON object a line.
 
-    Exit codes: 0 also when there are none, 1 there is no dead-letter stream, 2 wrong usage, 69 no server answers within
+    Exit codes: 0 also when there are none, 1 there is no dead-letter stream, 2 wrong usage, 69 no connection within
     --timeout, 75 the connection was closed for good, 78 the config cannot be used.
     """
     asked = Asked(given)

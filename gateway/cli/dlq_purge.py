@@ -30,8 +30,8 @@ def purge(
 
     They are removed one by one: what no gateway wrote, what others wrote, and what comes while it runs stays.
 
-    Exit codes: 0 done, 1 there is no dead-letter stream or nothing can be removed from it, 2 wrong usage, 69 no server
-    answers within --timeout, 75 the connection was closed for good, 78 the config cannot be used.
+    Exit codes: 0 done, 1 there is no dead-letter stream or nothing can be removed from it, 2 wrong usage, 69 no
+    connection within --timeout, 75 the connection was closed for good, 78 the config cannot be used.
     """
     asked = Asked(given)
     loaded, registry = settings(config)

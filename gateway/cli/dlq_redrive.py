@@ -64,7 +64,7 @@ def redrive(
     Letters that come while it runs are not taken. Ctrl-C finishes what is in flight; a second one ends at once.
 
     Exit codes: 0 every letter that was meant is gone, 1 some are kept or failed again, or there is no dead-letter
-    stream, 2 wrong usage, 69 no server answers within --timeout, 75 the connection was lost, 78 the config cannot be
+    stream, 2 wrong usage, 69 no connection within --timeout, 75 the connection was lost, 78 the config cannot be
     used, 130 ended by Ctrl-C (143 by SIGTERM) with letters left.
     """
     asked = Asked(given)

@@ -32,7 +32,7 @@ def show(config: str, stream: str | None, patience: float, raw: bool, as_json: b
     SEQ is its sequence in the dead-letter stream, as `gateway dlq list` prints it. This is the one command that prints
     what is in an event.
 
-    Exit codes: 0 shown, 1 there is no such letter, 2 wrong usage, 69 no server answers within --timeout, 75 the
+    Exit codes: 0 shown, 1 there is no such letter, 2 wrong usage, 69 no connection within --timeout, 75 the
     connection was closed for good, 78 the config cannot be used.
     """
     loaded, _ = settings(config)

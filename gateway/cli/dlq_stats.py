@@ -21,7 +21,7 @@ from .options import json_option
 def stats(config: str, patience: float, as_json: bool, **given: Any) -> None:
     """Count dead letters by route, code and failed target.
 
-    Exit codes: 0 also when there are none, 1 there is no dead-letter stream, 2 wrong usage, 69 no server answers within
+    Exit codes: 0 also when there are none, 1 there is no dead-letter stream, 2 wrong usage, 69 no connection within
     --timeout, 75 the connection was closed for good, 78 the config cannot be used.
     """
     asked = Asked(given)

@@ -10,7 +10,7 @@ FINDINGS: Final = 1
 USAGE: Final = 2
 """Wrong options or arguments; click's own."""
 UNREACHABLE: Final = 69
-"""No server answered within `--timeout`."""
+"""No connection to a server within `--timeout`, or one that waiting does not bring: refused, TLS, a file."""
 INTERNAL: Final = 70
 """A fault of the gateway itself."""
 TRY_AGAIN: Final = 75

@@ -46,7 +46,7 @@ def prune(config: str, as_json: bool, patience: float, yes: bool, force: bool, a
     One that is being read is kept unless --force is given, and so is every one while replicas run another config or
     nobody can see whether they do.
 
-    Exit codes: 0 none is left, 1 some are, or the server refuses, 2 wrong usage, 69 no server answers within --timeout,
+    Exit codes: 0 none is left, 1 some are, or the server refuses, 2 wrong usage, 69 no connection within --timeout,
     75 the connection was closed for good, 78 the config cannot be used.
     """
     settings = read_config(config)

@@ -21,7 +21,7 @@ Results go to stdout, notices and warnings to stderr. Options stand after the co
 | 0 | good |
 | 1 | findings: a config with problems, a plugin that is broken, a file that cannot be read |
 | 2 | wrong usage: an option or argument that does not exist |
-| 69 | no server answered in time; never from `run`, which waits for one |
+| 69 | no connection to a server in time; never from `run`, which waits for one |
 | 70 | a fault of the gateway itself; `GATEWAY_DEBUG=1` prints the traceback |
 | 75 | not now: the HTTP port of `run` is taken |
 | 78 | the config of `run` or `demo` is invalid or unreadable |
