@@ -43,9 +43,9 @@ def list_(config: str, patience: float, limit: int, as_json: bool, **given: Any)
             click.echo(json.dumps(document(letter)))
     elif letters:
         click.echo("\n".join(rows(letters)))
-    for line in beside(found.no_letters, found.of_others):
+    for line in [*beside(found.no_letters, found.of_others), *asked.strangers(loaded, registry)]:
         notice(line)
     if len(letters) < found.meant:
         notice(f"the newest {len(letters):,} of {count(found.meant)}; --limit 0 lists all")
     elif not letters:
-        notice("no dead letters")
+        notice("no dead letters" if selection.everything else "no such dead letters")

@@ -22,11 +22,14 @@ from ..dlq.store import DeadLetters, find_streams
 from ..errors import ConfigError, ConfigProblem, ConnectionGone, PatternError, Retry, ServerUnreachable
 from ..jetstream.oneshot import LOST, OneShot, connected
 from ..observe import logs
-from ..registry import Registry
+from ..problems import nearest
+from ..registry import BASES, Registry
 from ..routing.compile import compile_config
 from ..routing.route import CompiledRoute
+from ..runtime.stats import EVENT_CODES, REFUSAL_CODES, STEP_CODES, TARGET_CODES
 from ..subjects import token_is_safe
 from ..values import Duration, Rate
+from .dlq_words import printable
 from .exits import CONFIG_INVALID, FINDINGS, TRY_AGAIN, UNREACHABLE
 from .options import config_option, timeout_option
 
@@ -38,6 +41,8 @@ SEQUENCE = click.IntRange(1, 2**64 - 1)
 """What a stream counts to."""
 LIMIT = click.IntRange(0, 2**32)
 """How many letters at most; 0 is all of them."""
+_CODES = (*TARGET_CODES, *REFUSAL_CODES, *STEP_CODES, *EVENT_CODES)
+"""What the gateway itself calls the ends of events."""
 
 
 class Asked:
@@ -52,6 +57,7 @@ class Asked:
         self.pattern: Callable[[object], bool] | None = given.pop("pattern")
         self.gateway: str | None = given.pop("gateway_name")
         self.stream: str | None = given.pop("stream")
+        self._unseen_routes, self._unseen_codes = set(self.routes), set(self.codes)
 
     def selection(self, config: model.Config, routes: dict[str, CompiledRoute]) -> Selection:
         """The letters that are meant; `routes` decode for the pattern."""
@@ -63,7 +69,30 @@ class Asked:
             since_ns=self.since,
             pattern=self.pattern,
             body_of=Bodies(routes).of,
+            unseen_routes=self._unseen_routes,
+            unseen_codes=self._unseen_codes,
         )
+
+    def strangers(self, config: model.Config, registry: Registry) -> list[str]:
+        """After the letters were looked at: what was asked for and is known to nobody, most likely misspelt."""
+        codes = {*_CODES, *(code for kind in BASES for _, one in registry.components(kind) for code in one.codes)}
+        routes = {route.name for route in config.routes}
+        if self.gateway in (None, config.name):
+            lines = [
+                f"the config has no route {printable(name)}, and no letter looked at is of one{_guess(name, routes)}"
+                for name in sorted(self._unseen_routes - routes)
+            ]
+        else:
+            lines = [f"no letter looked at is of the route {printable(name)}" for name in sorted(self._unseen_routes)]
+        return lines + [
+            f"no letter looked at has the code {printable(name)}, and no component has it{_guess(name, codes)}"
+            for name in sorted(self._unseen_codes - codes)
+        ]
+
+
+def _guess(name: str, known: set[str]) -> str:
+    near = nearest(name, sorted(known))
+    return f": did you mean {near}?" if near else ""
 
 
 def rate(ctx: click.Context, parameter: click.Parameter, text: str | None) -> float:

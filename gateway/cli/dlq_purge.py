@@ -19,7 +19,7 @@ from .options import json_option
 @click.command()
 @selecting
 @click.option("--all", "everything", is_flag=True, help="Every letter of the gateway, where nothing else is asked.")
-@click.option("--limit", default=0, type=LIMIT, metavar="N", help="The oldest N only.")
+@click.option("--limit", default=0, type=LIMIT, metavar="N", help="The oldest N only; 0 for all.")
 @click.option("--dry-run", is_flag=True, help="Count them and remove nothing.")
 @click.option("--yes", is_flag=True, help="Do it: without, and without --dry-run, nothing is done.")
 @json_option
@@ -53,5 +53,5 @@ def purge(
         click.echo(json.dumps({"dry_run": dry_run, "letters": found.meant, "removed": removed}))
     else:
         click.echo(f"{count(found.meant)} would be removed" if dry_run else f"{count(removed)} removed")
-    for line in beside(found.no_letters, found.of_others):
+    for line in [*beside(found.no_letters, found.of_others), *asked.strangers(loaded, registry)]:
         notice(line)

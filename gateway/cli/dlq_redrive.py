@@ -27,7 +27,7 @@ from .options import json_option
 @click.option("--failed-targets", is_flag=True, help="Send only to the targets that failed.")
 @click.option("--to-source", is_flag=True, help="Send back to the subject the event came from.")
 @click.option("--to-route", default="", metavar="NAME", help="Send through this route; needs --route.")
-@click.option("--limit", default=0, type=LIMIT, metavar="N", help="The oldest N only.")
+@click.option("--limit", default=0, type=LIMIT, metavar="N", help="The oldest N only; 0 for all.")
 @click.option("--rate", callback=rate, metavar="RATE", help="Letters a second at most: 100/s, 600/m.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
 @click.option(
@@ -84,7 +84,7 @@ def redrive(
         dry_run=dry_run,
         patience=patience,
     )
-    reporter: Reporter = JsonReporter() if as_json else TextReporter(sys.stderr.isatty())
+    reporter: Reporter = JsonReporter() if as_json else TextReporter(sys.stderr.isatty(), to_source)
     stops = Stops()
 
     async def work() -> Redriven:
@@ -95,6 +95,8 @@ def redrive(
         redriven = ended(work)
     finally:
         reporter.close()
+    for line in asked.strangers(loaded, registry):
+        reporter.notice(line)
     reporter.ended(redriven, dry_run)
     if redriven.fault is not None:
         notice(str(redriven.fault))

@@ -12,7 +12,7 @@ import click
 from ..dlq.engine import Redriven
 from ..dlq.plan import WHY, Plan
 from ..dlq.tally import Tally
-from .dlq_words import beside, count
+from .dlq_words import beside, count, printable
 
 _EVERY = 5.0
 """Seconds between two lines where no terminal is watched."""
@@ -74,9 +74,10 @@ class Reporter(ABC):
 class TextReporter(Reporter):
     """Words: progress and notices to stderr, the result to stdout."""
 
-    def __init__(self, terminal: bool) -> None:
+    def __init__(self, terminal: bool, to_source: bool = False) -> None:
         super().__init__()
         self._terminal = terminal
+        self._sent = "sent back to the source" if to_source else "published"
         self._line = ""
 
     @property
@@ -87,7 +88,9 @@ class TextReporter(Reporter):
     def planned(self, plan: Plan) -> None:
         """What goes by route, and what stays and why."""
         for share in plan.shares.values():
-            self.notice(f"{plan.stream}: {count(share.letters)} for the route {share.route}")
+            own = share.origins <= {share.route}
+            of = "" if own else f" of {', '.join(map(printable, sorted(share.origins)))}"
+            self.notice(f"{plan.stream}: {count(share.letters)}{of} for the route {share.route}")
         for why, number in plan.skipped.most_common():
             self.notice(f"{plan.stream}: {count(number)} kept: {WHY[why]} ({_such(number, plan.examples[why])})")
         for line in beside(plan.no_letters, plan.of_others):
@@ -111,7 +114,7 @@ class TextReporter(Reporter):
             self._line = ""
 
     def _progress(self, tally: Tally) -> None:
-        text = f"{tally.done:,} of {tally.letters:,}, {self.speed(tally):,.0f} a second, {_sums(tally)}"
+        text = f"{tally.done:,} of {tally.letters:,}, {self.speed(tally):,.0f} a second, {_sums(tally, self._sent)}"
         if self._terminal:
             click.echo(f"\r{text:<{len(self._line)}}", nl=False, err=True)
             self._line = text
@@ -124,7 +127,7 @@ class TextReporter(Reporter):
         if dry_run:
             click.echo(f"{count(tally.letters)} would be redriven, {redriven.skipped:,} kept")
             return
-        click.echo(f"{tally.done:,} of {count(tally.letters)} done: {_sums(tally)}")
+        click.echo(f"{tally.done:,} of {count(tally.letters)} done: {_sums(tally, self._sent)}")
         for reason, number in tally.kept.most_common():
             why = _KEPT.get(reason, f"{reason}")
             click.echo(f"{count(number)} kept: {why} ({_such(number, tally.examples[reason])})")
@@ -139,7 +142,7 @@ class TextReporter(Reporter):
             )
         if tally.done < tally.letters:
             left = tally.letters - tally.done
-            after = f" after {tally.last}" if tally.last else ""
+            after = f" after {tally.last}" if tally.last else "" if tally.done else " before any was done"
             click.echo(f"stopped{after}, {count(left)} left: give the same command again to go on")
 
 
@@ -202,12 +205,12 @@ def _counts(tally: Tally) -> dict[str, Any]:
     }
 
 
-def _sums(tally: Tally) -> str:
-    words = [f"{tally.published:,} published"]
+def _sums(tally: Tally, sent: str) -> str:
+    words = [f"{tally.published:,} {sent}"]
     if tally.proved:
         words.append(f"{count(tally.proved, 'copy').replace('copys', 'copies')} there from a run before")
     if tally.dead_lettered:
-        words.append(f"{tally.dead_lettered:,} dead letters again")
+        words.append(f"{count(tally.dead_lettered, 'dead letter')} again")
     if tally.gone:
         words.append(f"{tally.gone:,} gone")
     if tally.kept:

@@ -36,6 +36,8 @@ def stats(config: str, patience: float, as_json: bool, **given: Any) -> None:
             counts.add(letter)
 
     ended(lambda: looking(loaded, asked.stream, asked.routes, patience, add_all))
+    for line in asked.strangers(loaded, registry):
+        notice(line)
     if as_json:
         click.echo(json.dumps(_document(names, counts, found), indent=2))
         return

@@ -108,6 +108,8 @@ class Share(msgspec.Struct):
     subject: str | None
     """The one they are all under; None for several."""
     letters: int = 0
+    origins: set[str] = msgspec.field(default_factory=set)
+    """The routes whose letters they are: others than `route` when that was ordered to take theirs."""
 
 
 class Plan:
@@ -136,6 +138,7 @@ class Plan:
             share = self.shares[route] = Share(route, letter.sequence, letter.sequence, letter.subject)
         share.last = letter.sequence
         share.letters += 1
+        share.origins.add(letter.route)
         if share.subject != letter.subject:
             share.subject = None
         self.codes[letter.code] += 1

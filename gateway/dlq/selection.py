@@ -46,6 +46,15 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     pattern: Callable[[object], bool] | None = None
     body_of: Callable[[Letter], Any] | None = None
     """Decodes for `pattern`; raises EventError."""
+    unseen_routes: set[str] = msgspec.field(default_factory=set)
+    """Routes that were asked for, without those that some letter looked at is of."""
+    unseen_codes: set[str] = msgspec.field(default_factory=set)
+    """The same of codes."""
+
+    def saw(self, letter: Letter) -> None:
+        """One of the gateway's letters was looked at, be it meant or not."""
+        self.unseen_routes.discard(letter.route)
+        self.unseen_codes.discard(letter.code)
 
     @property
     def everything(self) -> bool:
@@ -91,5 +100,7 @@ class Sieve:
                 self.no_letters += 1
             elif letter.gateway != self._selection.gateway:
                 self.of_others[letter.gateway] = self.of_others.get(letter.gateway, 0) + 1
-            elif self._selection.takes(letter):
-                yield letter
+            else:
+                self._selection.saw(letter)
+                if self._selection.takes(letter):
+                    yield letter

@@ -203,7 +203,7 @@ class LetterSource:
             self._tally.keep(reason, letter.place)
         else:
             self._tally.returned += 1
-        self._ended(letter)
+        self._ended(letter, done=bool(reason))
 
     def progress(self, token: str) -> None:
         """Nobody waits to hear of it."""
@@ -299,8 +299,9 @@ class LetterSource:
                 continue
             await self._moved.wait()
 
-    def _ended(self, letter: Letter) -> None:
-        self._tally.last = letter.place
+    def _ended(self, letter: Letter, *, done: bool = True) -> None:
+        if done:
+            self._tally.last = letter.place
         self._moved.set()
         self._look_whether_finished()
 

@@ -29,7 +29,7 @@ class Tally:
         self.returned = 0
         """Letters begun and given back, because the run ended."""
         self.last = ""
-        """The letter ended last."""
+        """The letter that had its end last."""
 
     @property
     def done(self) -> int:

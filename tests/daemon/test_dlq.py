@@ -21,7 +21,7 @@ from tests.support.eventually import eventually
 from tests.support.letters import body_of, headers_of, numbers, write_letters
 from tests.support.process import ROOT
 from tests.support.small_routes import route
-from tests.support.streams import api, count, make_stream, read_stream
+from tests.support.streams import api, change_stream, count, make_stream, read_stream
 from tests.support.witness import read_all
 
 
@@ -151,6 +151,61 @@ async def test_redrive_says_what_it_will_do_and_what_it_did(dlq: Dlq, nc: Client
     assert await count(nc, "OUT") == 3
     planned, ended = nothing.lines
     assert (nothing.code, planned["letters"], ended["ok"], ended["done"]) == (0, 0, True, 0)
+
+
+async def test_a_name_that_nobody_has_is_noticed(dlq: Dlq, nc: Client) -> None:
+    """Misspelt, it would look as if there were nothing to do. A route that is gone and has letters is none of these."""
+    await write_letters(nc, 2)
+    await write_letters(nc, 1, first=3, gateway_route="gone", gateway_error_code="made-up")
+    misspelt = ("--route", "nope", "--route", "gone", "--code", "too-lage", "--code", "made-up", "--code", "too-large")
+    *runs, same = await dlq.run(
+        ("list", *misspelt),
+        ("stats", *misspelt),
+        ("purge", *misspelt, "--yes", "--limit", "0", "--dry-run"),
+        ("redrive", *misspelt, "--dry-run"),
+        ("list", "--route", "r", "--code", "bad"),
+    )
+    notices = [
+        "the config has no route nope, and no letter looked at is of one",
+        "no letter looked at has the code too-lage, and no component has it: did you mean too-large?",
+    ]
+    for one in runs:
+        said = [line for line in one.err.splitlines() if "looked at" in line]
+        assert said == notices, one.err
+    assert "looked at" not in same.err
+    west, nothing = await dlq.run(("list", "--gateway", "west", "--route", "r"), ("list", "--route", "rr"))
+    assert "no letter looked at is of the route r\n" in west.err
+    assert "is of one: did you mean r?\nno such dead letters\n" in nothing.err
+
+
+async def test_what_a_redrive_did_is_said_in_the_words_of_its_way(dlq: Dlq, nc: Client) -> None:
+    await write_letters(nc, 1, gateway_route="gone")
+    await write_letters(nc, 2, first=2)
+    through, back = await dlq.run(
+        ("redrive", "--route", "gone", "--to-route", "r", "--limit", "0"), ("redrive", "--to-source", "--limit", "0")
+    )
+    assert (through.code, through.out) == (0, "1 of 1 letter done: 1 published\n")
+    assert "DLQ: 1 letter of gone for the route r\n" in through.err
+    assert (back.code, back.out) == (0, "2 of 2 letters done: 2 sent back to the source\n")
+    assert "DLQ: 2 letters for the route r\n" in back.err
+
+
+async def test_a_redrive_that_is_stopped_names_only_letters_that_had_their_end(dlq: Dlq, nc: Client) -> None:
+    """What was begun and given back is where the next run begins."""
+    await write_letters(nc, 3)
+    await change_stream(nc, "OUT", max_msgs=1, discard="new")
+    await nc.jetstream().publish("out.before", b"")
+    dlq.config.write_text(dlq.config.read_text() + "drain: 100ms\n")
+    process = await dlq.launch("redrive")
+    assert process.stderr is not None
+    async with asyncio.timeout(60):
+        while b"they are held" not in await process.stderr.readline():
+            pass
+    process.send_signal(signal.SIGINT)
+    ended = await dlq.end(process)
+    assert ended.code == 128 + signal.SIGINT
+    assert "0 of 3 letters done: 0 published\n3 letters given back" in ended.out
+    assert "stopped before any was done, 3 letters left" in ended.out
 
 
 async def test_the_ways_to_fail_have_their_codes(dlq: Dlq, nc: Client, tmp_path: Path) -> None:
