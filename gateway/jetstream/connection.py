@@ -14,7 +14,7 @@ import nats.errors
 
 from ..config import model
 from ..errors import RouteFault
-from .failures import Failure, Failures, explain
+from .failures import Failures, explain
 from .signin import fingerprint, identity, sign_in, tls_context, wants_tls
 from .wire import Sink, Wire
 
@@ -58,8 +58,6 @@ class Connection:
         self._closing = False
         self._complained: dict[str, float] = {}
         """When which kind of failure was logged last."""
-        self._known: Failure | None = None
-        """Why there is no connection, as far as a server or a file has said it."""
         self._was_connected = False
         self._builder: asyncio.Task[None] | None = None
         self._taking: asyncio.Task[None] | None = None
@@ -91,7 +89,7 @@ class Connection:
         self._config = config
         self._stays = False
         self._complained.clear()
-        self._known = None
+        self.failures.of.clear()
         self._build_anew()
 
     def stay(self) -> None:
@@ -172,7 +170,6 @@ class Connection:
                     extra={"event": "nats.closed", "servers": self._shown_servers()},
                 )
             except Exception as error:  # noqa: BLE001 - nkeys and nats-py raise anything over bad credentials
-                self.failures.note(error)
                 self._complain(error)
             failures += 1
             pause = min(MAX_PAUSE, 0.25 * 2 ** min(failures - 1, 10))
@@ -259,7 +256,6 @@ class Connection:
         self._was_connected = True
         self._lost_at = 0.0
         self._complained.clear()
-        self._known = None
         self.failures.of.clear()
         self._there.set()
         url = self.wire.connected_url
@@ -298,13 +294,12 @@ class Connection:
             if self.connected or lost:
                 log.debug("nats: %s", error, extra={"event": "nats.error"})
                 return
-        self.failures.note(error, wire.server)
         self._complain(error, wire.server)
 
     def _complain(self, error: BaseException, server: str = "") -> None:
         """There is no connection, or not the one the config asks for: say why, and say it seldom."""
         now = time.monotonic()
-        failure = self._known = explain(error).after(self._known)
+        failure = self.failures.note(error, server)
         if now - self._complained.get(failure.code, -COMPLAINT_PAUSE) < COMPLAINT_PAUSE:
             log.debug("nats: %s", error, extra={"event": "nats.error"})
             return

@@ -26,10 +26,6 @@ class Failure:
     vague: bool = False
     """It only says that the server ended the connection, which it does for any reason."""
 
-    def after(self, known: Failure | None) -> Failure:
-        """What is known of it: a server that refuses says so once, and then may only end the connection."""
-        return known if self.vague and known is not None and known.code != "unreachable" else self
-
 
 LASTING = frozenset({"refused", "tls", "file"})
 """Codes of what somebody has to mend; a server that is only away may come."""
@@ -43,15 +39,22 @@ class Failures:
         self.on_news: list[Callable[[], None]] = []
         """Called after another one is known."""
 
-    def note(self, error: BaseException, server: str = "") -> None:
-        """`server` is empty for what failed before any was tried. A server that refuses us also ends the connection:
-        the first says more."""
+    def note(self, error: BaseException, server: str = "") -> Failure:
+        """`server` is empty for what failed before any was tried. Returns what is known of it now.
+
+        A server that refuses us says so once, and may then only end the connection: what it said first holds.
+        """
         failure = explain(error)
-        known = self.of.get(server)
-        if known is None or known.code not in LASTING or failure.code in LASTING:
+        known = next(
+            (known for known in (self.of.get(server), *self.of.values()) if known and known.code in LASTING), None
+        )
+        if failure.vague and known is not None:
+            failure = known
+        else:
             self.of[server] = failure
         for listener in list(self.on_news):
             listener()
+        return failure
 
     def lasting(self, servers: int) -> bool:
         """Whether waiting is no use: a file cannot be used, or so many servers and all that were tried will not do.
