@@ -104,6 +104,12 @@ class Wire(Client):
             self._err = error
             await self._close(Client.CLOSED)
 
+    async def _close(self, status: int, do_cbs: bool = True) -> None:
+        """nats-py writes what is queued to whatever server is being tried, before that one is known to be encrypted."""
+        if self._status != Client.CONNECTED:
+            self._pending, self._pending_data_size = [], 0
+        await super()._close(status, do_cbs)
+
     def abandon(self) -> None:
         """Let go of a connection half made: nats-py leaves it open over what it does not foresee."""
         self._status = Client.CLOSED  # else its read loop takes that for a loss, and connects again

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import pytest
 
@@ -298,3 +299,20 @@ async def test_a_web_socket_without_tls_is_no_way_out_either(
         async with gateway(settings, wait=False):
             await eventually(lambda: "ws:// is not encrypted" in caplog.text)
     assert spy.greeted == 0
+
+
+async def test_what_is_queued_is_not_for_a_server_that_is_only_being_tried(
+    servers: Servers, authority: Authority
+) -> None:
+    """A gateway that ends while it tries a server without TLS: its last words would go there in plaintext."""
+    server = servers.start(tls(authority.sign("server", "127.0.0.1")), greets=False)
+    async with Eavesdropper(auth_required=True).listening() as spy:
+        async with gateway({"servers": [server.url], "tls": {"ca": str(authority.file)}}, wait=False) as running:
+            await eventually(lambda: running.app.stats.connected)
+            wire = running.app._edge.connection.wire
+            await server.stop()
+            await eventually(lambda: wire.is_reconnecting)
+            await wire.publish("secret", b"hunter2")
+            await wire._transport.connect(urlparse(f"nats://127.0.0.1:{spy.port}"), 1000, 2)
+            await wire._close(wire.CLOSED)
+        assert spy.heard == b""
