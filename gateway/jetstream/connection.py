@@ -53,6 +53,7 @@ class Connection:
         self.deaf = ""
         """A subject the server does not let us subscribe to, so that no answer can come; empty when there is none."""
         self.failures = Failures()
+        """Why there is no connection, as far as servers and files have said it."""
         self._denied: dict[str, float] = {}
         self._lost_at = 0.0
         self._closing = False

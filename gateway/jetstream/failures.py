@@ -26,6 +26,10 @@ class Failure:
     vague: bool = False
     """It only says that the server ended the connection, which it does for any reason."""
 
+    def after(self, known: Failure | None) -> Failure:
+        """What is known of it: a server that refuses says so once, and then may only end the connection."""
+        return known if self.vague and known is not None and known.code != "unreachable" else self
+
 
 LASTING = frozenset({"refused", "tls", "file"})
 """Codes of what somebody has to mend; a server that is only away may come."""
@@ -40,18 +44,13 @@ class Failures:
         """Called after another one is known."""
 
     def note(self, error: BaseException, server: str = "") -> Failure:
-        """`server` is empty for what failed before any was tried. Returns what is known of it now.
-
-        A server that refuses us says so once, and may then only end the connection: what it said first holds.
-        """
+        """What is known of `server` now; it is empty for what failed before any was tried, or with all of them."""
         failure = explain(error)
-        known = next(
-            (known for known in (self.of.get(server), *self.of.values()) if known and known.code in LASTING), None
-        )
-        if failure.vague and known is not None:
-            failure = known
+        if not server and failure.vague and self.of:
+            # The end of a try as a whole says less than what a server said in it.
+            failure = next((known for known in self.of.values() if known.code in LASTING), failure)
         else:
-            self.of[server] = failure
+            failure = self.of[server] = failure.after(self.of.get(server))
         for listener in list(self.on_news):
             listener()
         return failure

@@ -253,11 +253,13 @@ async def test_declared_streams_are_compared(nats_server: EmbeddedServer, nc: Cl
     assert (gone.path, gone.warning) == (("streams", 1), False)
 
 
-async def test_what_may_not_be_looked_at_is_a_finding_and_the_rest_is_looked_at(
-    nats_server: EmbeddedServer, nc: Client
+@pytest.mark.parametrize("subject", ["$JS.API.CONSUMER.INFO.>", "$JS.API.STREAM.INFO.IN"])
+async def test_what_may_not_be_looked_at_is_one_finding_and_the_rest_is_looked_at(
+    nats_server: EmbeddedServer, nc: Client, subject: str
 ) -> None:
+    """One, also where the source and its durable both need it."""
     await good(nc, "DLQ")
-    await restart_with(nats_server, nc, permissions('publish: { deny: ["$JS.API.CONSUMER.INFO.>"] }'))
+    await restart_with(nats_server, nc, permissions(f'publish: {{ deny: ["{subject}"] }}'))
     denied, letters = await look(config(gateway_url(nats_server)))
     assert denied.path == ROUTE
     assert "no permission to publish there" in denied.text
