@@ -62,7 +62,12 @@ class PinnedSource(JetStreamSource):
             raise RouteFault("consumer-changed", "the consumer was made anew")
         given = info["delivered"]
         self._given = max(self._given or 0, given["consumer_seq"])
-        return Account(info["ack_floor"]["stream_seq"], given["stream_seq"], int(info.get("num_ack_pending", 0)))
+        return Account(
+            floor=info["ack_floor"]["stream_seq"],
+            delivered=given["stream_seq"],
+            ack_pending=int(info.get("num_ack_pending", 0)),
+            pending=int(info.get("num_pending", 0)),
+        )
 
     async def set_back(self) -> bool:
         """Have everything above the floor given out again, in order; False when the server cannot.

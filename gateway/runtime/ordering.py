@@ -25,6 +25,8 @@ log = logging.getLogger("gateway.route")
 
 LOOK = 0.25
 """Seconds between two looks at what is pending, while it is not all here."""
+STANDBY_LOOK = 1.0
+"""Seconds between two looks of a strict standby: whether events wait for one that is active no more."""
 SURE = 2
 """Looks in a row that must agree before the consumer is set back: an ack may be on its way."""
 NOTE = "order"
@@ -195,6 +197,8 @@ class Ordering:
                 self._tell_standby()
                 self._faults.note(NOTE, "standby", "another replica is active, this one waits")
             self._stand_by()
+            if self._sets_back and now >= self._look_at:
+                self._look()
 
     def _tell_standby(self) -> None:
         if not self._stands_by:
@@ -216,7 +220,12 @@ class Ordering:
         now_round = self._round
         try:
             account = await self._source.account()
-            if now_round != self._round or not self._source.pinned:
+            if now_round != self._round:
+                return
+            if not self._source.pinned:
+                self._look_at = self._now() + STANDBY_LOOK
+                if self._orphaned(account):
+                    await self._set_back(account)
                 return
             self._look_at = self._now() + LOOK
             if self._judge(account):
@@ -225,6 +234,13 @@ class Ordering:
             self._look_at = self._now() + LOOK
             if fault.code == "consumer-changed":
                 self._owner.source_lost(fault.code, fault.text)
+
+    def _orphaned(self, account: Account) -> bool:
+        """Whether nobody is active, and nothing would make anybody so: all there is was given to one that is gone."""
+        alone = not self._source.elsewhere and account.ack_pending > 0 and account.pending == 0
+        self._looks = self._looks + 1 if alone else 0
+        self._most_missing = account.ack_pending
+        return self._looks >= SURE
 
     def _judge(self, account: Account) -> bool:
         """Open when everything pending is here; True when the consumer should be set back."""

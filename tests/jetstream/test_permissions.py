@@ -213,6 +213,9 @@ async def test_an_ordered_route_goes_from_a_crashed_replica_to_the_next_under_wh
     monkeypatch.setattr(pin, "RENEWAL", 0.2)
     whole = config(gateway_url(nats_server))
     plain = {"ordering": ordering, "targets": [{"subject": "out.it"}], "transforms": [], "audits": []}
+    # Strict does not wait for it, and would have no reason to set back anything once it is over.
+    ack_wait = "30s" if ordering == "strict" else "2s"
+    plain["source"] = {"stream": "IN", "subjects": ["in.>"], "ack-wait": ack_wait}
     parsed = {**whole, "routes": [whole["routes"][0] | plain]}
     found = needed(parsed, Only.SHORT_ACKS)
     await restart_with(nats_server, nc, server_with(found, parsed))

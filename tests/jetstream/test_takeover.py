@@ -120,6 +120,22 @@ async def test_strict_does_not_wait_for_ack_wait(
     assert logged(caplog, "route.set-back")
 
 
+async def test_strict_goes_on_though_nothing_new_comes_that_could_make_a_standby_active(
+    nc: Client, streams: None, run_gateway: RunGateway, route: Route
+) -> None:
+    """The pin goes with a message, and all there are were given to the replica that is gone."""
+    config = {"routes": [route(ordering=STRICT, source={"ack-wait": "60s"}, **{"max-in-flight": 16})]}
+    one, _ = await pair(nc, run_gateway, config, events=8)
+    await eventually(lambda: _nothing_waits(nc), what="all are given to the first")
+    await one.crash()
+    await change_stream(nc, "OUT", max_msgs=-1, discard="new")
+    assert_order(STRICT, await arrived(nc, "OUT", 9))
+
+
+async def _nothing_waits(nc: Client) -> bool:
+    return (await consumer_state(nc, "IN", "gateway-r"))["num_pending"] == 0
+
+
 @pytest.mark.parametrize("ordering", [STRICT])
 async def test_a_server_that_cannot_set_back_is_waited_for(
     nc: Client, streams: None, run_gateway: RunGateway, route: Route, ordering: Any, monkeypatch: pytest.MonkeyPatch
