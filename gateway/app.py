@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from operator import attrgetter
+from typing import Any
 
 from .clock import SystemClock
 from .config import model
 from .errors import ConfigError, GatewayError
+from .facts import GatewayFacts
 from .instance import Slot
 from .jetstream.context import JetStreamContext
 from .jetstream.edge import JetStreamEdge
@@ -29,7 +31,9 @@ from .routing.route import CompiledRoute
 from .routing.sharing import SharedComponents
 from .runtime.gateway import Gateway
 from .runtime.stats import GatewayStats
-from .web.server import HttpServer
+from .web.api import AdminApi
+from .web.guard import Guard
+from .web.server import HttpServer, parse_listen
 
 log = logging.getLogger("gateway")
 
@@ -67,6 +71,8 @@ class Application:
         self._lag: asyncio.Task[None] | None = None
         self._block_watch = BlockWatch(self._owner_of)
         self._told = False
+        self.effective: Callable[[], dict[str, Any]] = dict
+        """The running config as people read it, set by whoever loads it."""
         self.http_url: str | None = None
         """Where metrics and health are served; None when off."""
 
@@ -88,7 +94,7 @@ class Application:
         """Serve HTTP, begin to connect, start the routes. Returns before they are up: a server may be away."""
         self.stats.last_reload_success_time = time.time()
         if self.config.http is not None:
-            self._http = HttpServer(self.stats, self._metrics, self.config.http.listen)
+            self._http = HttpServer(self.stats, self._metrics, self.config.http.listen, self._api(self.config.http))
             port = await self._http.start()
             self.http_url = f"http://{self.config.http.listen.rpartition(':')[0] or '127.0.0.1'}:{port}"
         self._lag = asyncio.get_running_loop().create_task(loop_lag.watch(self.stats))
@@ -110,6 +116,21 @@ class Application:
         return GatewayInfo(
             name=self.config.name, instance=self.instance, version=version(DISTRIBUTION), config=self.config.digest
         )
+
+    def _api(self, http: model.Http) -> AdminApi:
+        known = GatewayFacts(
+            self.stats,
+            self.instance,
+            version(DISTRIBUTION),
+            lambda: {name: supervisor.route for name, supervisor in self._gateway.supervisors.items()},
+            lambda: self.registry.health,
+            self._shown_config,
+        )
+        return AdminApi(known, Guard(parse_listen(http.listen)[0], http.token))
+
+    def _shown_config(self) -> dict[str, Any]:
+        # Whoever shows it is another one after a reload.
+        return self.effective()
 
     @property
     def edge(self) -> JetStreamEdge:

@@ -56,6 +56,10 @@ class ConfigFile(Protocol):
         """Read it anew; raises ConfigError."""
         ...
 
+    def effective(self) -> Callable[[], dict[str, Any]]:
+        """Who shows the config that was loaded last."""
+        ...
+
 
 class Daemon:
     """Runs an application until it is told to stop."""
@@ -169,6 +173,7 @@ class Daemon:
             self._read.set()
             config, registry = self._file.load()
             shown = self._app.config.log
+            effective = self._file.effective()
             done = await self._app.reload(config, registry)
         except ConfigError as error:
             self._app.reload_failed()
@@ -183,6 +188,7 @@ class Daemon:
             self._app.reload_failed()
             log.exception("reload failed", extra={"event": "config.reload-failed"})
             return
+        self._app.effective = effective
         if config.log != shown:
             logs.setup(config.log.level, config.log.format, config.log.loggers)
         # What the reload let go of hangs together in circles, and the collector is told to run seldom.

@@ -6,12 +6,15 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import click
 
 from ..app import Application
 from ..config import model
-from ..config.loader import examine
+from ..config.effective import effective
+from ..config.loader import Loaded, examine
 from ..config.reads import Reads
 from ..daemon import Daemon, live
 from ..errors import ConfigError, GatewayError
@@ -62,7 +65,9 @@ def run(config: str, disable: tuple[str, ...], watch: bool) -> None:
 
 
 async def _serve(settings: model.Config, registry: Registry, file: ConfigFile, watch: bool) -> None:
-    await Daemon(Application(settings, registry), file, watch=watch).run()
+    app = Application(settings, registry)
+    app.effective = file.effective()
+    await Daemon(app, file, watch=watch).run()
 
 
 class ConfigFile:
@@ -75,6 +80,7 @@ class ConfigFile:
         """What was read the last time, good or not."""
         self.noticed: list[Problem] = []
         """What is odd about it, but no error."""
+        self._loaded: Loaded | None = None
 
     def load(self) -> tuple[model.Config, Registry]:
         """Read it; raises ConfigError."""
@@ -86,7 +92,13 @@ class ConfigFile:
             problems = loaded.tidy(compile_config(loaded.draft, loaded.registry)[1])
             raise ConfigError([problem for problem in problems if not problem.is_warning])
         self.noticed = loaded.problems
+        self._loaded = loaded
         return loaded.config, loaded.registry
+
+    def effective(self) -> Callable[[], dict[str, Any]]:
+        """Who shows the config that was loaded last."""
+        assert self._loaded is not None
+        return partial(effective, self._loaded)
 
 
 def _new_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -59,9 +59,11 @@ class Nats(Model, frozen=True):
 
 
 class Http(Model, frozen=True):
-    """The HTTP port for metrics and health."""
+    """The HTTP port for metrics, health and the admin API."""
 
     listen: fields.Listen = "127.0.0.1:9464"
+    token: Secret | None = None
+    """What the admin API wants to be shown; without one it serves loopback only."""
 
 
 class Log(Model, frozen=True):

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from ..errors import GatewayError
 from ..runtime.stats import GatewayStats
+from .api import AdminApi
 from .health import health
 
 log = logging.getLogger("gateway.http")
@@ -25,6 +26,7 @@ _INDEX = """nats-event-gateway
 /metrics   numbers for Prometheus, as text or OpenMetrics
 /healthz   200 while the event loop answers
 /readyz    200 while connected with a route up; ?route=NAME for one, ?strict=1 for all
+/api/v1    facts as JSON: version, routes, routes/NAME, plugins, config; openapi.json describes them
 """
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -59,13 +61,14 @@ def parse_listen(listen: str) -> tuple[str | None, int]:
 
 
 class HttpServer:
-    """/metrics, /healthz and /readyz."""
+    """/metrics, /healthz, /readyz and the admin API."""
 
-    def __init__(self, stats: GatewayStats, metrics: Scraper, listen: str) -> None:
+    def __init__(self, stats: GatewayStats, metrics: Scraper, listen: str, api: AdminApi | None = None) -> None:
         """`listen` as in the config; port 0 takes any free one. Nothing is bound yet."""
         self._stats = stats
         self._metrics = metrics
         self._listen = listen
+        self._api = api
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> int:
@@ -98,6 +101,8 @@ class HttpServer:
         app.router.add_get("/metrics", self._scrape)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
+        if self._api is not None:
+            self._api.add_to(app.router)
         return app
 
     async def _index(self, request: web.Request) -> web.Response:

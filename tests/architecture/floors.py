@@ -47,6 +47,7 @@ FLOORS: dict[str, int] = {
     "gateway.web": 6,
     # Where concrete classes meet.
     "gateway.app": 7,
+    "gateway.facts": 7,
     "gateway.testing": 7,
     "gateway.daemon": 7,
     "gateway.dlq": 7,
@@ -66,6 +67,7 @@ TOGETHER: tuple[frozenset[str], ...] = (
 
 NEIGHBOURS: dict[tuple[str, str], str] = {
     ("gateway.config", "gateway.registry"): "a step is read as the type its component says",
+    ("gateway.app", "gateway.facts"): "the application gives the admin API its facts",
     ("gateway.daemon", "gateway.app"): "the daemon is the application with signals and a supervisor around it",
     ("gateway.demo", "gateway.app"): "the demo is a user of the daemon it shows",
     ("gateway.testing", "gateway.app"): "the kit for authors starts real gateways",

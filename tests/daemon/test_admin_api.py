@@ -1,0 +1,126 @@
+"""The admin API, asked as its users ask: facts about a gateway that runs, and nothing for strangers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import urllib.request
+from typing import Any
+
+import pytest
+from nats.aio.client import Client
+
+from gateway.jetstream.server import free_port
+from tests.conftest import StartGateway
+from tests.support.eventually import eventually
+from tests.support.process import GatewayProcess
+from tests.support.small_routes import ONE, publish, rewrite, route, seen
+
+SECRET = "hunter2-of-the-api"
+
+
+async def ask(gateway: GatewayProcess, path: str, method: str = "GET", **headers: str) -> tuple[int, Any]:
+    """Status and document of one request."""
+    request = urllib.request.Request(gateway.http_url + path, method=method, headers=headers)
+
+    def send() -> tuple[int, Any]:
+        try:
+            with urllib.request.urlopen(request) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+    return await asyncio.to_thread(send)
+
+
+async def test_routes_tell_what_they_are_and_what_they_did(streams: Client, gateway_process: StartGateway) -> None:
+    """Names, places and counts; disabled routes are there, too."""
+    off = {**route("off", "in.off", "out.off"), "enabled": False}
+    gateway = await gateway_process({"routes": [{**ONE, "filters": [{"subject": ["in.>"]}]}, off]})
+    await publish(streams, "in.one", 5)
+    await streams.jetstream().publish("in.one", b"no JSON")
+
+    async def all_settled() -> bool:
+        return sum((await ask(gateway, "/api/v1/routes/one"))[1]["outcomes"].values()) == 6
+
+    await eventually(all_settled)
+    status, body = await ask(gateway, "/api/v1/routes")
+    assert status == 200
+    one, disabled = body["routes"]
+    assert one["state"] == "up"
+    assert (one["stream"], one["subjects"], one["durable"]) == ("IN", ["in.one"], "gateway-one")
+    assert one["steps"] == ["filter-0-subject"]
+    assert one["outcomes"] == {"published": 5, "filtered": 0, "dropped": 0, "dead_lettered": 1}
+    assert one["dead-letters"] == {"decode-error": 1}
+    assert one["targets"] == [{"name": "out", "subject": "out.one", "stream": None, "published": 5, "duplicates": 0}]
+    assert (disabled["name"], disabled["state"], disabled["targets"]) == ("off", "disabled", [])
+    assert (await ask(gateway, "/api/v1/routes/nobody"))[0] == 404
+
+
+async def test_the_config_is_the_running_one_with_secrets_masked(
+    streams: Client, gateway_process: StartGateway
+) -> None:
+    """After a reload the new one, after a refused reload still the old one."""
+    redact = {"redact": {"paths": ["card"], "with": "hmac", "key": SECRET}}
+    gateway = await gateway_process({"routes": [{**ONE, "transforms": [redact]}]})
+    _, first = await ask(gateway, "/api/v1/config")
+    assert SECRET not in json.dumps(first)
+    assert first["config"]["routes"][0]["transforms"][0]["redact"]["paths"] == ["card"]
+    assert first["config"]["routes"][0]["dead-letter"] == {"subject": "dlq.{$route}"}
+    assert (await ask(gateway, "/api/v1/version"))[1]["config"] == first["digest"]
+
+    rewrite(gateway, routes=[{**ONE, "nmae": "x"}])
+    gateway.signal(signal.SIGHUP)
+    await eventually(lambda: seen(gateway)["config.reload-failed"] >= 1)
+    assert (await ask(gateway, "/api/v1/config"))[1] == first
+    rewrite(gateway, routes=[{**ONE, "description": "new"}])
+    gateway.signal(signal.SIGHUP)
+    await eventually(lambda: seen(gateway)["config.reloaded"] == 1)
+    _, after = await ask(gateway, "/api/v1/config")
+    assert after["config"]["routes"][0]["description"] == "new"
+    assert after["digest"] != first["digest"]
+
+
+async def test_plugins_and_version(streams: Client, gateway_process: StartGateway) -> None:
+    gateway = await gateway_process({"routes": [ONE], "plugins": {"disable": ["cel"]}})
+    _, body = await ask(gateway, "/api/v1/plugins")
+    cel = next(plugin for plugin in body["plugins"] if plugin["name"] == "cel")
+    assert (cel["status"], cel["distribution"]) == ("disabled", "gateway-cel")
+    _, who = await ask(gateway, "/api/v1/version")
+    assert (who["name"], who["connected"]) == ("gateway", True)
+
+
+async def test_the_document_describes_every_answer(streams: Client, gateway_process: StartGateway) -> None:
+    """Every path of the document answers, with just the fields that the document names."""
+    gateway = await gateway_process({"routes": [ONE]})
+    _, document = await ask(gateway, "/api/v1/openapi.json")
+    assert document["openapi"] == "3.1.0"
+    for path, operations in document["paths"].items():
+        status, body = await ask(gateway, path.replace("{name}", "one"))
+        assert status == 200, path
+        schema = operations["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        named = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        assert set(body) == set(named["properties"]), path
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_nothing_can_be_changed(streams: Client, gateway_process: StartGateway, method: str) -> None:
+    gateway = await gateway_process({"routes": [ONE]})
+    status, body = await ask(gateway, "/api/v1/routes/one", method)
+    assert (status, body) == (405, {"error": "method not allowed"})
+
+
+async def test_strangers_get_nothing(streams: Client, gateway_process: StartGateway) -> None:
+    """A page whose name was pointed at loopback, a page of another site, and whoever has no token."""
+    gateway = await gateway_process({"routes": [ONE], "http": {"listen": f"127.0.0.1:{free_port()}", "token": SECRET}})
+    bearer = {"Authorization": f"Bearer {SECRET}"}
+    assert (await ask(gateway, "/api/v1/routes"))[0] == 401
+    assert (await ask(gateway, "/api/v1/routes", Authorization="Bearer wrong"))[0] == 401
+    assert (await ask(gateway, "/api/v1/routes", Host="evil.example", **bearer))[0] == 403
+    assert (await ask(gateway, "/api/v1/routes", Origin="http://evil.example", **bearer))[0] == 403
+    assert (await ask(gateway, "/api/v1/routes", **bearer))[0] == 200
+    _, shown = await ask(gateway, "/api/v1/config", **bearer)
+    assert SECRET not in json.dumps(shown)
+    assert SECRET not in gateway.err
