@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--quick] [PART]`: throughput, latency, audit, steps, calls or pattern; see README.md."""
+"""`python -m benchmarks [--quick] [PART]`; the parts are in PARTS, and in README.md."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 import uvloop
 
-from . import audit, calls, latency, pattern, process, steps, throughput
+from . import audit, calls, latency, pattern, process, resources, steps, throughput
 from .bed import Bed
 
-PARTS = ("throughput", "latency", "audit", "steps", "calls", "pattern")
+PARTS = ("throughput", "latency", "audit", "steps", "calls", "pattern", "resources")
 
 
 def main() -> None:
@@ -66,6 +66,9 @@ def _run(part: str, options: argparse.Namespace) -> tuple[str, Any]:
     if part == "calls":
         cost = calls.measure(40 if options.quick else 400)
         return calls.report(cost), calls.plain(cost)
+    if part == "resources":
+        costs_of_many = uvloop.run(_resources(3.0 if options.quick else 20.0))
+        return resources.report(costs_of_many), resources.plain(costs_of_many)
     times = pattern.measure()
     return pattern.report(times), times
 
@@ -74,6 +77,12 @@ async def _throughput(options: argparse.Namespace) -> list[throughput.Run]:
     with tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder:
         async with Bed(Path(folder)) as bed:
             return await throughput.measure(bed, options.events, options.reps, half=options.half)
+
+
+async def _resources(idle: float) -> resources.Figures:
+    with tempfile.TemporaryDirectory(prefix="gateway-bench-") as folder:
+        async with Bed(Path(folder)) as bed:
+            return await resources.measure(bed, idle)
 
 
 async def _audit(options: argparse.Namespace) -> list[throughput.Run]:
