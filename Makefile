@@ -8,7 +8,7 @@ BIN := .venv/bin
 PLUGINS := $(wildcard plugins/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos soak reload-soak check bench schema fresh clean
+.PHONY: help demo test chaos soak order-soak reload-soak check bench schema fresh clean
 
 help:  ## show this list
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "make %-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ chaos: .venv/.installed-test  ## kill, stop and cut servers and gateways under l
 
 soak: .venv/.installed-test  ## an hour (MINUTES=60) under load: what the gateways hold must not grow
 	@$(BIN)/python -m tests.chaos.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE)) $(ARGS)
+
+order-soak: .venv/.installed-test  ## 50 faults on ordered routes of two gateways: order, loss, duplicates
+	@ORDER_ROUNDS=50 $(BIN)/pytest -q tests/daemon/test_order_storm.py $(ARGS)
 
 reload-soak: .venv/.installed-test  ## 504 reloads under load: nothing lost, doubled or left behind
 	@GATEWAY_RELOADS=504 $(BIN)/pytest -q tests/chaos/test_reloads.py $(ARGS)

@@ -33,10 +33,11 @@ class Tcp(TcpTransport):
         """Encrypt from here on; what cannot be is closed at once."""
         try:
             await super().connect_tls(uri, ssl_context, buffer_size, connect_timeout)
+            if self._io_writer is None or self._io_writer.transport.is_closing():
+                raise ConnectionResetError("the server has ended the connection")
             # nats-py does not tell its reader, which would ask to stay half open at the end; asyncio complains of that.
-            protocol: Any = self._io_writer.transport.get_protocol() if self._io_writer is not None else None
-            if protocol is not None:  # else the server has ended it already
-                protocol._over_ssl = True
+            protocol: Any = self._io_writer.transport.get_protocol()
+            protocol._over_ssl = True
         except BaseException:
             self.abort()
             raise
