@@ -113,9 +113,13 @@ async def test_a_denied_subject_ends_the_wait_at_once(nats_server: EmbeddedServe
 
 
 async def test_silence_is_told_after_the_limit(nc: Client, context: JetStreamContext) -> None:
-    await nc.subscribe("a.x")
-    await nc.flush()
-    (word,) = await context.publish_all(messages(1), limit=0.1)
+    heard = await nc.subscribe("a.x")
+
+    async def word_of_one_that_is_heard() -> object:
+        (word,) = await context.publish_all(messages(1), limit=0.1)
+        return word if heard.pending_msgs else None
+
+    word = await eventually(word_of_one_that_is_heard, what="somebody listens and says nothing")
     assert isinstance(word, Retry)
     assert word.code == "timeout"
 
