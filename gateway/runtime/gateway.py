@@ -154,9 +154,11 @@ class Gateway:
         """Finish what is in flight, give back the rest."""
         started = asyncio.get_running_loop().time()
         until = started + seconds
-        ended = await asyncio.gather(*(s.drain(until) for s in self.supervisors.values()), return_exceptions=True)
+        # A reload that is still going may take some of them away meanwhile.
+        leaving = dict(self.supervisors)
+        ended = await asyncio.gather(*(s.drain(until) for s in leaving.values()), return_exceptions=True)
         results = []
-        for name, result in zip(list(self.supervisors), ended, strict=True):
+        for name, result in zip(leaving, ended, strict=True):
             if isinstance(result, BaseException):
                 # The other routes' events must go back all the same.
                 told = {"event": "route.drain-failed", "route": name}
