@@ -74,6 +74,12 @@ class Copy:
         return len(self.header_block) + len(self.data)
 
     @property
+    def shown_subject(self) -> str:
+        """What may be told of its subject: where that is made of the event, the template."""
+        target = self.target
+        return self.subject if target is None or target.constant else str(target.subject)
+
+    @property
     def shown_size(self) -> str:
         """The same for people, who did not write most of the headers."""
         return f"{self.size} bytes, {len(self.header_block)} of them headers"
@@ -190,7 +196,7 @@ def _encode(target: CompiledTarget, event: Event, delivery: Delivery) -> tuple[E
     if (
         type(encoded) is not Encoded
         or type(encoded.data) is not bytes
-        or not (not encoded.headers or _are_texts(encoded.headers))
+        or (encoded.headers and not _are_texts(encoded.headers))
     ):
         return Failed("encode", "encode-error", "a codec answers Encoded with bytes and headers of texts"), True
     return encoded, True

@@ -99,3 +99,14 @@ def judge(answer: Answer, *, constant: bool, refused_before: float | None, lette
     if answer.code == "subject-full" and not constant and not letter:
         return Holding.HOLD_COPY
     return Holding.HOLD_TARGET
+
+
+def unanswered(subject: str, takers: list[str] | None, missing: str | None) -> Answer:
+    """Why nobody answers for a subject: its streams, None while nobody says; or the named stream that is not there."""
+    if takers is None:
+        return Answer(AnswerKind.BUSY, code="no-responders", text=f"nobody answers for {subject}")
+    if takers:
+        return Answer(AnswerKind.BUSY, code="no-leader", text=f"{takers[0]} has no leader")
+    if missing is not None:
+        return Answer(AnswerKind.REFUSED, code="no-stream", text=f"there is no stream {missing}", of_route=True)
+    return Answer(AnswerKind.REFUSED, code="no-stream", text=f"no stream takes {subject}")

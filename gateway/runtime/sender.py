@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from ..ports import Answer, AnswerKind, Clock, Publisher
 from ..routing.outputs import Copy
 from ..routing.route import CompiledRoute
-from ..routing.verdict import ANSWER_WAIT, Holding, backoff, judge
+from ..routing.verdict import ANSWER_WAIT, Holding, backoff, judge, unanswered
 from .circuit import Circuit
 from .faults import TITLE
 from .repeats import Repeats
@@ -224,7 +224,7 @@ class Sender:
     def _timed_out(self, entry: Entry, copy: Copy) -> None:
         if self._publisher.denied(copy.subject):
             answer = Answer(
-                AnswerKind.REFUSED, code="no-permission", text=f"no permission to publish to {copy.subject}"
+                AnswerKind.REFUSED, code="no-permission", text=f"no permission to publish to {copy.shown_subject}"
             )
         else:
             answer = Answer(AnswerKind.BUSY, code="timeout", text=f"no answer in {ANSWER_WAIT:g} s")
@@ -334,14 +334,9 @@ class Sender:
             there = await self._publisher.has_stream(named) if takers == [] and named is not None else True
         except (OSError, TimeoutError):
             takers, there = None, None
-        if takers is None or there is None:
-            answer = Answer(AnswerKind.BUSY, code="no-responders", text=f"nobody answers for {subject}")
-        elif takers:
-            answer = Answer(AnswerKind.BUSY, code="no-leader", text=f"{takers[0]} has no leader")
-        elif there:
-            answer = Answer(AnswerKind.REFUSED, code="no-stream", text=f"no stream takes {subject}")
-        else:
-            answer = Answer(AnswerKind.REFUSED, code="no-stream", text=f"there is no stream {named}", of_route=True)
+        if there is None:
+            takers = None
+        missing = named if there is False else None
         for entry, copy in self._lookups.pop(subject, ()):
             if copy.open and self._window.holds(entry):
-                self._trouble(entry, copy, answer)
+                self._trouble(entry, copy, unanswered(copy.shown_subject, takers, missing))

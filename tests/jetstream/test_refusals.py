@@ -155,6 +155,8 @@ async def test_no_stream_for_a_templated_subject_is_believed_after_ten_seconds_a
     for letter in await arrived(nc, "DLQ", 2, timeout=20):
         assert letter.headers["Gateway-Error-Code"] == "no-stream"
         assert letter.headers["Gateway-Failed-Targets"] == "to"
+        assert letter.headers["Gateway-Error-Message"] == "no stream takes {to}.x", "no data of the event"
+    assert "nowhere" not in caplog.text
     assert time.monotonic() - began >= 10
     await settled(nc)
     assert gateway.stats().received == 3, "kept with in-progress meanwhile"
@@ -201,6 +203,7 @@ async def test_no_permission_for_a_templated_subject_is_a_refusal(
         await js.publish("in.a", b'{"to": "%b"}' % to.encode())
     (letter,) = await arrived(nc, "DLQ", 1)
     assert letter.headers["Gateway-Error-Code"] == "no-permission"
+    assert letter.headers["Gateway-Error-Message"] == "no permission to publish to out.{to}.x"
     assert [message.subject for message in await arrived(nc, "OUT", 1)] == ["out.open.x"]
     await settled(nc)
     assert gateway.stats().up
