@@ -19,7 +19,7 @@ from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, settled
 from tests.support.eventually import eventually
 from tests.support.running import RunningGateway, read_config, registry_with
-from tests.support.streams import api, count
+from tests.support.streams import api, count, make_stream
 
 pytestmark = pytest.mark.usefixtures("streams")
 
@@ -156,3 +156,20 @@ async def test_who_waits_for_the_start_does_not_wait_for_a_route_that_a_reload_t
         await asyncio.wait_for(waits, 5)
     finally:
         await gateway.stop()
+
+
+async def test_a_drain_in_the_middle_of_a_reload_counts_routes_that_the_reload_takes_away_meanwhile(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    """One route ends at once, the other holds an event until the drain is over."""
+    await make_stream(nc, "FULL", ["full.>"], max_msgs=1, discard="new")
+    await js.publish("full.x", b"")
+    held = route("held", targets=[{"subject": "full.x"}], source={"subjects": ["in.held"]})
+    gateway = await run_gateway({"routes": [route("idle", source={"subjects": ["in.idle"]}), held]})
+    await js.publish("in.held", b"1")
+    await eventually(lambda: gateway.lane("held").window.entries)
+    reload = asyncio.create_task(gateway.reload({"drain": "1s", "routes": [route("other")]}))
+    await asyncio.sleep(0)  # it has begun
+    await gateway.app._gateway.drain(1.0)
+    await reload
+    assert set(gateway.app.stats.routes) == {"other"}
