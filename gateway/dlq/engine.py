@@ -13,7 +13,7 @@ from functools import partial
 from typing import Protocol
 
 from ..clock import SystemClock
-from ..errors import ConnectionGone, GatewayError
+from ..errors import ConnectionGone, GatewayError, Retry
 from ..jetstream.api import ApiError, ApiUnavailable
 from ..jetstream.edge import JetStreamEdge
 from ..registry.lifecycle import LifeCycle
@@ -209,10 +209,10 @@ class Run:
                 end.cancel()
         if self._remover.fault is not None:
             raise self._remover.fault
-        if not stop.is_set():
-            for source in self._sources.values():
-                if source.fault is not None:
-                    raise source.fault
+        for source in self._sources.values():
+            # Who stops it need not hear that it would have ended anyway.
+            if source.fault is not None and not (stop.is_set() and isinstance(source.fault, Retry)):
+                raise source.fault
 
     async def _all_finished(self) -> None:
         for source in self._sources.values():

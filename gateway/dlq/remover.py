@@ -39,8 +39,8 @@ class Remover:
         self._checked_at = time.monotonic()
         self._checking = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
-        self.fault: Retry | None = None
-        """Why nothing can be removed any more."""
+        self.fault: Exception | None = None
+        """Why nothing can be removed any more: Retry, or a fault of this program."""
         self.failed = asyncio.Event()
 
     def start(self) -> None:
@@ -112,17 +112,19 @@ class Remover:
                     self._checked_at = time.monotonic()
             await self._letters.remove(sequence)  # gone already is as good
         except ApiDenied as error:
-            return self._fail(str(error), "no-permission")
+            return self._fail(Retry(str(error), code="no-permission"))
         except ApiUnavailable:
             return False
         except ApiError as error:
-            return False if error.code == BUSY else self._fail(str(error), "fixed")
+            return False if error.code == BUSY else self._fail(Retry(str(error), code="fixed"))
         except Retry as error:
-            return False if error.code == "unavailable" else self._fail(error.message, error.code)
+            return False if error.code == "unavailable" else self._fail(error)
+        except Exception as error:  # noqa: BLE001 - the run raises it; nobody else waits for this task
+            return self._fail(error)
         return True
 
-    def _fail(self, text: str, code: str) -> bool:
-        self.fault = self.fault or Retry(text, code=code)
+    def _fail(self, fault: Exception) -> bool:
+        self.fault = self.fault or fault
         self.failed.set()
         self._idle.set()
         self._moved()

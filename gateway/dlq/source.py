@@ -85,8 +85,8 @@ class LetterSource:
         self.taken = 0
         """Letters handed over."""
         self.too_large = False
-        self.fault: Retry | None = None
-        """Why the letters cannot be read any more."""
+        self.fault: Exception | None = None
+        """Why the letters cannot be read any more: Retry, or a fault of this program."""
         self.finished = asyncio.Event()
         """Set when every letter has its end, or none will have it."""
         self.entry_of: Callable[[int], Entry | None] = lambda sequence: None
@@ -263,7 +263,7 @@ class LetterSource:
                     self.taken += 1
                     if self._sink is not None:
                         self._sink.delivered(delivery)
-        except Retry as error:
+        except Exception as error:  # noqa: BLE001 - the run raises it; nobody else waits for this task
             self.fault = error
             self.finished.set()
         else:

@@ -1,0 +1,56 @@
+"""Dead letters on their way into a lane, and out of their stream: what nobody foresaw ends the run, and is said."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from gateway.dlq.remover import Remover
+from gateway.dlq.source import LetterSource, Pace
+from gateway.dlq.store import DeadLetters
+from gateway.dlq.tally import Tally
+from gateway.routing.redrive import Letter, Redrive
+
+
+class _Broken(DeadLetters):
+    """A stream over which the program has a fault."""
+
+    def __init__(self) -> None:
+        self.name = "DLQ"
+
+    async def walk(self, first: int = 0, last: int = 0, subject: str | None = None) -> AsyncIterator[Any]:
+        raise ZeroDivisionError
+        yield
+
+    async def check(self) -> None: ...
+
+    async def remove(self, sequence: int) -> bool:
+        raise ZeroDivisionError
+
+    async def holds(self, letter: Letter) -> bool:
+        return True
+
+
+async def test_a_fault_of_the_program_while_letters_are_read_ends_the_run() -> None:
+    """Else it would be waited for the rest of the letters without end."""
+    letters, tally = _Broken(), Tally(2)
+    remover = Remover(letters, tally, lambda: None)
+    redrive = Redrive("DLQ", "then")
+    source = LetterSource("r", redrive, letters.walk, letters.holds, 2, "", Pace(0.0), remover, tally)
+    await source.open()
+    await asyncio.wait_for(source.finished.wait(), 5)
+    assert isinstance(source.fault, ZeroDivisionError)
+    assert tally.gone == 0
+    await source.close()
+
+
+async def test_a_fault_of_the_program_while_letters_are_removed_ends_the_run() -> None:
+    """And it is not told as a server that is away."""
+    remover = Remover(_Broken(), Tally(2), lambda: None)
+    remover.start()
+    remover.remove(1)
+    await asyncio.wait_for(remover.failed.wait(), 5)
+    assert isinstance(remover.fault, ZeroDivisionError)
+    assert remover.left == 1
+    remover.close()
