@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -145,12 +145,12 @@ def delivery_of(letter: Letter) -> Delivery:
 
 
 def _nanoseconds(instant: str) -> int:
-    """RFC 3339 as ns since the epoch; 0 for what is none."""
+    """RFC 3339 as ns since the epoch; 0 for what is none, or is in no year of UTC."""
     try:
         moment = datetime.fromisoformat(instant)
-    except ValueError:
+        return 0 if moment.tzinfo is None else round(moment.astimezone(UTC).timestamp() * 1000) * 1_000_000
+    except (ValueError, OverflowError):
         return 0
-    return round(moment.timestamp() * 1000) * 1_000_000 if moment.tzinfo is not None else 0
 
 
 class Redrive:

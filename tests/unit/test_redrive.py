@@ -44,6 +44,15 @@ def test_everything_a_letter_says_is_read() -> None:
 
 
 @pytest.mark.parametrize(
+    "instant", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "yesterday", "2026-01-31T12:00:00"]
+)
+def test_an_instant_that_is_none_is_that_of_the_letter(instant: str) -> None:
+    """Anybody can write one, and the next letter must be able to say it again."""
+    read = letter(first_seen=instant)
+    assert delivery_of(read).stored_ns == read.stored_ns
+
+
+@pytest.mark.parametrize(
     ("names", "read"),
     [
         (("x" * 255, "y" * 255, "z"), ("x" * 255, "y" * 255, "z")),
