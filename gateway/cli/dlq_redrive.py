@@ -18,7 +18,7 @@ from ..errors import Retry
 from ..jetstream.oneshot import LOST
 from .dlq_options import LIMIT, Asked, ended, notice, rate, selecting, settings
 from .dlq_report import JsonReporter, Reporter, TextReporter
-from .exits import FINDINGS, TRY_AGAIN
+from .exits import FINDINGS, GOOD, TRY_AGAIN
 from .options import json_option
 
 
@@ -40,20 +40,7 @@ from .options import json_option
 )
 @click.option("--force", is_flag=True, help="Take also what is kept for caution; the summary names it.")
 @json_option
-def redrive(
-    config: str,
-    patience: float,
-    failed_targets: bool,
-    to_source: bool,
-    to_route: str,
-    limit: int,
-    rate: float,
-    dry_run: bool,
-    max_redrives: int,
-    force: bool,
-    as_json: bool,
-    **given: Any,
-) -> None:
+def redrive(config: str, patience: float, dry_run: bool, as_json: bool, **given: Any) -> None:
     """Send the events in dead letters again.
 
     Each goes through its route as the config has it now, to all of its targets. A letter is removed when streams hold
@@ -68,15 +55,10 @@ def redrive(
     used, 130 ended by Ctrl-C (143 by SIGTERM) with letters left.
     """
     asked = Asked(given)
-    if failed_targets + to_source + bool(to_route) > 1:
-        raise click.UsageError("one of --failed-targets, --to-source and --to-route")
-    if to_route and not asked.routes:
-        raise click.UsageError("--to-route needs --route: whose letters?")
+    order = _order(asked, **given)
     loaded, registry = settings(config)
-    if to_route and to_route not in {route.name for route in loaded.routes}:
-        raise click.BadParameter(f"the config has no route {to_route}", param_hint="--to-route")
-    way = Way.SOURCE if to_source else Way.FAILED_TARGETS if failed_targets else Way.ROUTE
-    order = Order(way=way, to_route=to_route, force=force, max_redrives=max_redrives, limit=limit, rate=rate)
+    if order.to_route and order.to_route not in {route.name for route in loaded.routes}:
+        raise click.BadParameter(f"the config has no route {order.to_route}", param_hint="--to-route")
     request = Request(
         order,
         lambda routes: asked.selection(loaded, routes),
@@ -84,6 +66,7 @@ def redrive(
         dry_run=dry_run,
         patience=patience,
     )
+    to_source = order.way is Way.SOURCE
     reporter: Reporter = JsonReporter() if as_json else TextReporter(sys.stderr.isatty(), to_source)
     stops = Stops()
 
@@ -97,14 +80,30 @@ def redrive(
         reporter.close()
     for line in asked.strangers(loaded, registry):
         reporter.notice(line)
-    reporter.ended(redriven, dry_run)
+    reporter.ended(redriven)
     if redriven.fault is not None:
         notice(str(redriven.fault))
-        sys.exit(FINDINGS if isinstance(redriven.fault, Retry) and redriven.fault.code not in LOST else TRY_AGAIN)
+    sys.exit(_code(redriven, stops))
+
+
+def _order(asked: Asked, *, failed_targets: bool, to_source: bool, to_route: str, **rest: Any) -> Order:
+    """What was ordered; a UsageError where that contradicts itself."""
+    if failed_targets + to_source + bool(to_route) > 1:
+        raise click.UsageError("one of --failed-targets, --to-source and --to-route")
+    if to_route and not asked.routes:
+        raise click.UsageError("--to-route needs --route: whose letters?")
+    way = Way.SOURCE if to_source else Way.FAILED_TARGETS if failed_targets else Way.ROUTE
+    return Order(way=way, to_route=to_route, **rest)
+
+
+def _code(redriven: Redriven, stops: Stops) -> int:
+    """The exit code."""
+    fault = redriven.fault
+    if fault is not None:
+        return FINDINGS if isinstance(fault, Retry) and fault.code not in LOST else TRY_AGAIN
     if redriven.stopped:
-        sys.exit(128 + stops.by)
-    if redriven.skipped or (not dry_run and not redriven.good):
-        sys.exit(FINDINGS)
+        return 128 + stops.by
+    return GOOD if redriven.good else FINDINGS
 
 
 class Stops:

@@ -64,7 +64,7 @@ class Reporter(ABC):
         """Something happens to a route."""
 
     @abstractmethod
-    def ended(self, redriven: Redriven, dry_run: bool) -> None:
+    def ended(self, redriven: Redriven) -> None:
         """The whole result."""
 
     @abstractmethod
@@ -121,10 +121,10 @@ class TextReporter(Reporter):
         else:
             click.echo(text, err=True)
 
-    def ended(self, redriven: Redriven, dry_run: bool) -> None:
+    def ended(self, redriven: Redriven) -> None:
         """How many went where."""
         tally = redriven.tally
-        if dry_run:
+        if redriven.dry_run:
             click.echo(f"{count(tally.letters)} would be redriven, {redriven.skipped:,} kept")
             return
         click.echo(f"{tally.done:,} of {count(tally.letters)} done: {_sums(tally, self._sent)}")
@@ -173,12 +173,12 @@ class JsonReporter(Reporter):
     def _progress(self, tally: Tally) -> None:
         _print("progress", **_counts(tally))
 
-    def ended(self, redriven: Redriven, dry_run: bool) -> None:
+    def ended(self, redriven: Redriven) -> None:
         """Everything."""
         _print(
             "done",
-            ok=redriven.good and not redriven.stopped,
-            dry_run=dry_run,
+            ok=redriven.good,
+            dry_run=redriven.dry_run,
             stopped=redriven.stopped,
             skipped=redriven.skipped,
             **_counts(redriven.tally),

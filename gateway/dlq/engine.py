@@ -246,9 +246,11 @@ class Run:
 class Redriven:
     """How a redrive ended."""
 
-    def __init__(self, plans: list[Plan], tally: Tally) -> None:
+    def __init__(self, plans: list[Plan], tally: Tally, *, dry_run: bool = False) -> None:
         self.plans = plans
         self.tally = tally
+        self.dry_run = dry_run
+        """Whether nothing was to be done."""
         self.stopped = False
         """Whether it was cancelled."""
         self.fault: GatewayError | None = None
@@ -261,6 +263,8 @@ class Redriven:
 
     @property
     def good(self) -> bool:
-        """Whether every letter meant is gone, and its event where it belongs."""
+        """Whether every letter meant is gone, and its event where it belongs; in a dry run, whether none would stay."""
         tally = self.tally
-        return not (self.skipped or tally.kept or tally.dead_lettered) and tally.done == tally.letters
+        if self.dry_run or self.skipped:
+            return not self.skipped
+        return self.fault is None and not (tally.kept or tally.dead_lettered) and tally.done == tally.letters

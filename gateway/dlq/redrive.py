@@ -142,7 +142,7 @@ async def _redrive(shop: Shop, request: Request, reporter: Reporter, stop: async
         todo.append((letters, plan))
         reporter.planned(plan)
     tally = Tally(sum(plan.letters for _, plan in todo))
-    redriven = Redriven([plan for _, plan in todo], tally)
+    redriven = Redriven([plan for _, plan in todo], tally, dry_run=request.dry_run)
     if request.dry_run or not tally.letters:
         return redriven
     for letters, plan in todo:
