@@ -238,4 +238,4 @@ async def looking(
 ) -> Answer:
     """Connect, find the streams, and do the work; raises ServerUnreachable, ConnectionGone, Retry."""
     async with connected(config.nats, "dlq", patience) as link:
-        return await work(await find_streams(link.api, link.reader, config, stream, routes, notice), link)
+        return await work(await find_streams(link.api, link.reader, config, patience, stream, routes, notice), link)

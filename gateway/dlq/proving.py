@@ -13,6 +13,7 @@ from collections.abc import Callable
 from ..jetstream.api import ApiDenied, ApiError, ApiUnavailable, JetStreamApi
 from ..ports import Answer, AnswerKind, LaneSink, Publisher
 from ..records import PubAck
+from .store import PAUSE
 from .tally import Tally
 
 log = logging.getLogger("gateway.dlq")
@@ -21,8 +22,6 @@ UNANSWERED = 50_000
 """Publishes without an answer whose ids are remembered."""
 BUSY = 503
 """The code of a server that cannot say now."""
-PAUSE = 0.25
-"""Seconds before a look is tried again that nobody answered."""
 
 _ID = b"\r\nNats-Msg-Id: "
 

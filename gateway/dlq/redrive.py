@@ -131,7 +131,9 @@ async def _redrive(shop: Shop, request: Request, reporter: Reporter, stop: async
     disabled = {route.name for route in shop.config.routes if not route.enabled}
     judge = Judge(shop.routes, disabled, order)
     api = shop.edge.api
-    streams = await find_streams(api, shop.reader, shop.config, request.stream, selection.routes, reporter.notice)
+    streams = await find_streams(
+        api, shop.reader, shop.config, request.patience, request.stream, selection.routes, reporter.notice
+    )
     todo: list[tuple[DeadLetters, Plan]] = []
     left = order.limit
     for letters in streams:

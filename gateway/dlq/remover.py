@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ..errors import Retry
 from ..jetstream.api import ApiDenied, ApiError, ApiUnavailable
 from .proving import BUSY
-from .store import DeadLetters
+from .store import PAUSE, DeadLetters
 from .tally import Tally
 
 AT_ONCE = 32
@@ -19,8 +19,6 @@ MOST = 1000
 """Letters that may wait to be removed before no more are begun."""
 TRUST = 1.0
 """Seconds after which the stream is looked at again: made anew, it would have other letters under the same numbers."""
-PAUSE = 0.25
-"""Seconds before the next try where nobody answered."""
 
 
 class Remover:

@@ -15,7 +15,8 @@ from ..jetstream.reader import AT_ONCE
 from ..ports import Account, Backlog, LaneSink, SourceInfo
 from ..routing.redrive import Letter, Redrive, delivery_of
 from ..runtime.window import Entry
-from .remover import PAUSE, Remover
+from .remover import Remover
+from .store import PAUSE
 from .tally import Tally
 
 FOREVER = 10 * 365 * 86400.0

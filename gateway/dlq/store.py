@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
@@ -19,15 +21,20 @@ SEQUENCE_NOT_FOUND = 10043
 DELETE_FAILED = 10057
 GONE = ("no message found", "stream store EOF")
 """How the server says, under DELETE_FAILED, that there is no such message."""
+PATIENCE = 5.0
+"""Seconds a server that goes while letters are read is waited for at least: one that restarts takes that long."""
+PAUSE = 0.25
+"""Seconds before the next try where nobody answered."""
 
 
 class DeadLetters:
     """One stream that holds dead letters, as it was when it was looked at."""
 
-    def __init__(self, api: JetStreamApi, reader: StreamReader, info: dict[str, Any]) -> None:
-        """`info` is the answer of STREAM.INFO."""
+    def __init__(self, api: JetStreamApi, reader: StreamReader, info: dict[str, Any], patience: float) -> None:
+        """`info` is the answer of STREAM.INFO; a server that goes while it is read is waited for `patience` seconds."""
         self._api = api
         self._reader = reader
+        self._patience = max(patience, PATIENCE)
         config, state = info["config"], info["state"]
         self.name = str(config["name"])
         self.created = str(info["created"])
@@ -44,7 +51,7 @@ class DeadLetters:
         if last < first:
             return
         if self._keeps:
-            async for message in self._reader.read(self.name, first, last, subject):
+            async for message in self._reader.read(self.name, first, last, subject, self._patience):
                 yield message
             return
         while first <= last:
@@ -55,7 +62,14 @@ class DeadLetters:
             yield found
 
     async def _next(self, first: int, subject: str) -> StoredMessage | None:
-        return await _asked(self._api.message(self.name, first, subject), self.name)
+        until = time.monotonic() + self._patience
+        while True:
+            try:
+                return await _asked(self._api.message(self.name, first, subject), self.name)
+            except Retry as error:
+                if error.code != "unavailable" or time.monotonic() > until:
+                    raise
+            await asyncio.sleep(PAUSE)
 
     async def message(self, sequence: int) -> StoredMessage | None:
         """One message; raises Retry."""
@@ -124,6 +138,7 @@ async def find_streams(
     api: JetStreamApi,
     reader: StreamReader,
     config: model.Config,
+    patience: float,
     named: str | None = None,
     routes: Iterable[str] = (),
     notice: Callable[[str], None] = lambda text: None,
@@ -133,7 +148,7 @@ async def find_streams(
     A route whose letters no stream takes is noted. Raises Retry when there is none at all, or nobody answers.
     """
     names = [named] if named is not None else await _taking(api, letter_subjects(config), set(routes), notice)
-    return [DeadLetters(api, reader, await _asked(api.stream_info(name), name)) for name in names]
+    return [DeadLetters(api, reader, await _asked(api.stream_info(name), name), patience) for name in names]
 
 
 async def _taking(

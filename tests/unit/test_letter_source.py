@@ -1,15 +1,20 @@
-"""Dead letters on their way into a lane, and out of their stream: what nobody foresaw ends the run, and is said."""
+"""Dead letters on their way into a lane, and out of their stream, when a server goes or the program has a fault."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
+
+import pytest
 
 from gateway.dlq.remover import Remover
 from gateway.dlq.source import LetterSource, Pace
 from gateway.dlq.store import DeadLetters
 from gateway.dlq.tally import Tally
+from gateway.jetstream.api import ApiUnavailable
+from gateway.records import StoredMessage
 from gateway.routing.redrive import Letter, Redrive
 
 
@@ -54,3 +59,36 @@ async def test_a_fault_of_the_program_while_letters_are_removed_ends_the_run() -
     assert isinstance(remover.fault, ZeroDivisionError)
     assert remover.left == 1
     remover.close()
+
+
+class _Away:
+    """An API and a reader of a server that is away for a while."""
+
+    def __init__(self, seconds: float) -> None:
+        self._back = time.monotonic() + seconds
+        self.patience = 0.0
+
+    async def message(self, stream: str, sequence: int, subject: str | None = None) -> StoredMessage | None:
+        if time.monotonic() < self._back:
+            raise ApiUnavailable("no answer")
+        return StoredMessage(stream, sequence, "dlq.r", b"", b"", 0)
+
+    async def read(
+        self, stream: str, first: int, last: int, subject: str | None, patience: float
+    ) -> AsyncIterator[StoredMessage]:
+        self.patience = patience
+        for sequence in range(first, last + 1):
+            yield StoredMessage(stream, sequence, "dlq.r", b"", b"", 0)
+
+
+@pytest.mark.parametrize("retention", ["limits", "workqueue"])
+async def test_a_server_that_goes_while_letters_are_read_is_waited_for_as_long_as_was_asked(retention: str) -> None:
+    server: Any = _Away(0.3)
+    info = {
+        "config": {"name": "DLQ", "retention": retention},
+        "state": {"first_seq": 1, "last_seq": 2},
+        "created": "then",
+    }
+    letters = DeadLetters(server, server, info, 60.0)
+    assert [message.sequence async for message in letters.walk()] == [1, 2]
+    assert server.patience == (60.0 if retention == "limits" else 0.0)
