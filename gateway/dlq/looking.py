@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 import msgspec
 
 from ..errors import Retry
-from ..records import StoredMessage
 from ..routing.redrive import Letter
 from .remover import Remover
 from .selection import Selection, Sieve
@@ -38,22 +37,10 @@ async def sift(streams: list[DeadLetters], selection: Selection, found: Found) -
     """The letters of all streams that are meant, stream by stream, the oldest first; raises Retry."""
     for letters in streams:
         sieve = Sieve(selection)
-        async for letter in sieve.sift(_messages(letters, selection)):
+        async for letter in sieve.sift(letters.meant(selection.sequences)):
             found.meant += 1
             yield letter
         found.add(sieve)
-
-
-async def _messages(letters: DeadLetters, selection: Selection) -> AsyncIterator[StoredMessage]:
-    """All a stream holds, or only what is asked for by number."""
-    if not selection.sequences:
-        async for message in letters.walk():
-            yield message
-        return
-    for sequence in sorted(selection.sequences):
-        there = await letters.message(sequence)
-        if there is not None:
-            yield there
 
 
 async def newest(streams: list[DeadLetters], selection: Selection, limit: int, found: Found) -> list[Letter]:
@@ -126,7 +113,7 @@ async def purge(
         remover = Remover(letters, tally, lambda: None)
         remover.start()
         try:
-            async for letter in sieve.sift(_messages(letters, selection)):
+            async for letter in sieve.sift(letters.meant(selection.sequences)):
                 if limit and found.meant >= limit:
                     break
                 found.meant += 1
@@ -135,6 +122,8 @@ async def purge(
                     if remover.full:
                         await remover.flushed(patience)
                         progress(tally.removed)
+                        if remover.left:  # what is read from here on could not be removed either
+                            break
             await remover.flushed(patience)
         finally:
             remover.close()

@@ -155,7 +155,7 @@ async def make_plan(letters: DeadLetters, selection: Selection, judge: Judge, or
     """Look at every letter of a stream, and at most `limit` (0: any number) go; raises Retry."""
     plan = Plan(letters.name)
     sieve = Sieve(selection)
-    async for letter in sieve.sift(letters.walk()):
+    async for letter in sieve.sift(letters.meant(selection.sequences)):
         objection = judge.objection(letter)
         if objection is not None:
             plan.skip(objection, letter)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from typing import Any, TypeVar
 
 from ..config import model
@@ -60,6 +60,16 @@ class DeadLetters:
                 return
             first = found.sequence + 1
             yield found
+
+    async def meant(self, sequences: Collection[int]) -> AsyncIterator[StoredMessage]:
+        """All there were, or only those asked for by number, the oldest first; raises Retry."""
+        if not sequences:
+            async for message in self.walk():
+                yield message
+        for sequence in sorted(sequences):
+            there = await self.message(sequence) if sequence <= self.last else None
+            if there is not None:
+                yield there
 
     async def _next(self, first: int, subject: str) -> StoredMessage | None:
         until = time.monotonic() + self._patience

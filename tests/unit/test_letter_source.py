@@ -92,3 +92,11 @@ async def test_a_server_that_goes_while_letters_are_read_is_waited_for_as_long_a
     letters = DeadLetters(server, server, info, 60.0)
     assert [message.sequence async for message in letters.walk()] == [1, 2]
     assert server.patience == (60.0 if retention == "limits" else 0.0)
+
+
+async def test_letters_asked_for_by_number_are_read_alone_and_none_that_came_later() -> None:
+    server: Any = _Away(0.0)
+    info = {"config": {"name": "DLQ"}, "state": {"first_seq": 1, "last_seq": 5}, "created": "then"}
+    letters = DeadLetters(server, server, info, 5.0)
+    assert [message.sequence async for message in letters.meant({4, 2, 6})] == [2, 4]
+    assert server.patience == 0.0, "the stream is not read"
