@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
 import os
 import sys
 from typing import Any
@@ -14,12 +12,11 @@ import msgspec
 
 from ..config import model
 from ..config.loader import examine
-from ..errors import ConnectionGone, Retry, ServerUnreachable
 from ..jetstream.oneshot import connected
-from ..observe import logs
 from ..proof import Proof, prove_file, prove_stream
 from ..subjects import token_is_safe, wildcard_fault
-from .exits import CONFIG_INVALID, FINDINGS, TRY_AGAIN, UNREACHABLE
+from .asking import ended, refuse
+from .exits import FINDINGS
 from .options import config_option, json_option, timeout_option
 
 _SHOWN = 50
@@ -59,19 +56,7 @@ def verify(config: str, as_json: bool, server: str | None, subject: str | None, 
 def _stream(config: str, server: str | None, stream: str, subject: str | None, patience: float) -> Proof:
     """Connect and verify; what goes wrong with the server ends the command with its code."""
     settings = model.Nats(servers=[server]) if server else _settings(config)
-    logs.setup("critical", "text")
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    try:
-        return asyncio.run(_prove(settings, stream, subject, patience))
-    except ServerUnreachable as error:
-        click.echo(str(error), err=True)
-        sys.exit(UNREACHABLE)
-    except ConnectionGone as error:
-        click.echo(str(error), err=True)
-        sys.exit(TRY_AGAIN)
-    except Retry as error:
-        click.echo(error.message, err=True)
-        sys.exit(UNREACHABLE if error.code in ("disconnected", "unavailable") else FINDINGS)
+    return ended(_prove(settings, stream, subject, patience))
 
 
 async def _prove(settings: model.Nats, stream: str, subject: str | None, patience: float) -> Proof:
@@ -82,10 +67,7 @@ async def _prove(settings: model.Nats, stream: str, subject: str | None, patienc
 def _settings(config: str) -> model.Nats:
     loaded = examine(config)
     if loaded.config is None:
-        for problem in loaded.problems:
-            click.echo(problem, err=True)
-        click.echo("  hint: --server URL does without a config", err=True)
-        sys.exit(CONFIG_INVALID)
+        refuse([*loaded.problems, "  hint: --server URL does without a config"])
     return loaded.config.nats
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from ..config import model
 from ..config.loader import Loaded
@@ -13,10 +12,10 @@ from ..errors import ServerUnreachable
 from ..jetstream.api import ApiError, ApiUnavailable
 from ..jetstream.inspection import Finding, Inspection
 from ..jetstream.oneshot import connected
-from ..observe import logs
 from ..problems import Code, Problem, Severity
 from ..routing.compile import compile_config
 from ..routing.route import CompiledRoute
+from .asking import quiet
 
 
 def ask(loaded: Loaded, patience: float) -> list[Problem]:
@@ -24,8 +23,7 @@ def ask(loaded: Loaded, patience: float) -> list[Problem]:
     config = loaded.config
     assert config is not None, "only a good config is asked about"
     routes, _ = compile_config(config, loaded.registry)
-    logs.setup("critical", "text")
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    quiet()
     found = asyncio.run(_look(config, routes, patience))
     return [_problem(loaded, finding) for finding in found]
 

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from ..dlq.looking import Found, newest
-from .dlq_options import LIMIT, Asked, compiled, ended, looking, notice, selecting, settings
+from .asking import ended, notice, settings
+from .dlq_options import LIMIT, Asked, compiled, looking, selecting
 from .dlq_words import beside, count, document, rows
 from .options import json_option
 
@@ -30,7 +31,7 @@ def list_(config: str, patience: float, limit: int, as_json: bool, **given: Any)
     selection = asked.selection(loaded, compiled(loaded, registry) if asked.pattern else {})
     found = Found()
     letters = ended(
-        lambda: looking(
+        looking(
             loaded,
             asked.stream,
             asked.routes,

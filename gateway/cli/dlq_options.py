@@ -1,13 +1,10 @@
-"""What the commands of `gateway dlq` share: options, the way to the server, and how it ends when that is gone."""
+"""What the commands of `gateway dlq` share: options, and the way to the letters."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
-import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,12 +13,10 @@ import click
 
 from ..components.filters.pattern import compile_pattern
 from ..config import model
-from ..config.loader import examine
 from ..dlq.selection import Bodies, Selection
 from ..dlq.store import DeadLetters, find_streams
-from ..errors import ConfigError, ConfigProblem, ConnectionGone, PatternError, Retry, ServerUnreachable
-from ..jetstream.oneshot import LOST, OneShot, connected
-from ..observe import logs
+from ..errors import ConfigProblem, PatternError
+from ..jetstream.oneshot import OneShot, connected
 from ..problems import nearest
 from ..registry import BASES, Registry
 from ..routing.compile import compile_config
@@ -29,8 +24,8 @@ from ..routing.route import CompiledRoute
 from ..runtime.stats import EVENT_CODES, REFUSAL_CODES, STEP_CODES, TARGET_CODES
 from ..subjects import token_is_safe
 from ..values import Duration, Rate
+from .asking import notice, refuse
 from .dlq_words import printable
-from .exits import CONFIG_INVALID, FINDINGS, TRY_AGAIN, UNREACHABLE
 from .options import config_option, timeout_option
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -178,55 +173,12 @@ def selecting(function: Function) -> Function:
     return function
 
 
-def settings(config: str) -> tuple[model.Config, Registry]:
-    """The config and its plugins; one with problems ends the command."""
-    loaded = examine(config)
-    if loaded.config is None:
-        raise refuse(loaded.problems)
-    return loaded.config, loaded.registry
-
-
 def compiled(config: model.Config, registry: Registry) -> dict[str, CompiledRoute]:
     """The enabled routes, not opened; problems end the command."""
     routes, problems = compile_config(config, registry)
     if problems:
-        raise refuse(problems)
+        refuse(problems)
     return {route.name: route for route in routes}
-
-
-def refuse(problems: Sequence[object]) -> SystemExit:
-    """The end for a config that cannot be used, its problems told."""
-    for problem in problems:
-        click.echo(str(problem), err=True)
-    return SystemExit(CONFIG_INVALID)
-
-
-def notice(text: str) -> None:
-    """Something that is no result."""
-    click.echo(text, err=True)
-
-
-def ended(work: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Run it to its end; what goes wrong with the server ends the command with its code."""
-    logs.setup("critical", "text")
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-
-    async def run() -> Answer:
-        return await work()
-
-    try:
-        return asyncio.run(run())
-    except ConfigError as error:
-        raise refuse(error.problems) from error
-    except ServerUnreachable as error:
-        notice(str(error))
-        sys.exit(UNREACHABLE)
-    except ConnectionGone as error:
-        notice(str(error))
-        sys.exit(TRY_AGAIN)
-    except Retry as error:
-        notice(error.message)
-        sys.exit(UNREACHABLE if error.code in LOST else FINDINGS)
 
 
 async def looking(

@@ -11,7 +11,8 @@ from ..dlq.looking import Found
 from ..dlq.looking import purge as remove_all
 from ..dlq.store import DeadLetters
 from ..jetstream.oneshot import OneShot
-from .dlq_options import LIMIT, Asked, compiled, ended, looking, notice, selecting, settings
+from .asking import ended, notice, settings
+from .dlq_options import LIMIT, Asked, compiled, looking, selecting
 from .dlq_words import beside, count
 from .options import json_option
 
@@ -48,7 +49,7 @@ def purge(
 
         return await remove_all(streams, selection, limit, found, patience, told, dry_run=dry_run)
 
-    removed = ended(lambda: looking(loaded, asked.stream, asked.routes, patience, work))
+    removed = ended(looking(loaded, asked.stream, asked.routes, patience, work))
     if as_json:
         click.echo(json.dumps({"dry_run": dry_run, "letters": found.meant, "removed": removed}))
     else:

@@ -16,7 +16,8 @@ from ..dlq.redrive import Request, Shop
 from ..dlq.redrive import redrive as redrive_all
 from ..errors import Retry
 from ..jetstream.oneshot import LOST
-from .dlq_options import LIMIT, Asked, ended, notice, rate, selecting, settings
+from .asking import ended, notice, settings
+from .dlq_options import LIMIT, Asked, rate, selecting
 from .dlq_report import JsonReporter, Reporter, TextReporter
 from .exits import FINDINGS, GOOD, TRY_AGAIN
 from .options import json_option
@@ -75,7 +76,7 @@ def redrive(config: str, patience: float, dry_run: bool, as_json: bool, **given:
         return await redrive_all(Shop(loaded, registry), request, reporter, stops.stop)
 
     try:
-        redriven = ended(work)
+        redriven = ended(work())
     finally:
         reporter.close()
     for line in asked.strangers(loaded, registry):

@@ -12,7 +12,8 @@ from ..dlq.store import DeadLetters
 from ..headers import lines as header_lines
 from ..jetstream.oneshot import OneShot
 from ..routing.redrive import Letter, letter_of, original_block
-from .dlq_options import SEQUENCE, ended, looking, notice, reaching, settings
+from .asking import ended, notice, settings
+from .dlq_options import SEQUENCE, looking, reaching
 from .dlq_words import count, document, instant, printable
 from .exits import FINDINGS
 from .options import json_option
@@ -42,7 +43,7 @@ def show(config: str, stream: str | None, patience: float, raw: bool, as_json: b
         found = [letter_of(message) for message in messages if message is not None]
         return [letter for letter in found if letter is not None]
 
-    letters = ended(lambda: looking(loaded, stream, (), patience, read))
+    letters = ended(looking(loaded, stream, (), patience, read))
     if len(letters) > 1:
         notice(f"several streams have a letter {sequence}: --stream {' or '.join(one.stream for one in letters)}")
         sys.exit(FINDINGS)

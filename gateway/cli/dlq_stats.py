@@ -10,7 +10,8 @@ import click
 from ..dlq.looking import WORST, Found, Stats, sift
 from ..dlq.store import DeadLetters
 from ..jetstream.oneshot import OneShot
-from .dlq_options import Asked, compiled, ended, looking, notice, selecting, settings
+from .asking import ended, notice, settings
+from .dlq_options import Asked, compiled, looking, selecting
 from .dlq_words import beside, count, instant, printable, table
 from .options import json_option
 
@@ -35,7 +36,7 @@ def stats(config: str, patience: float, as_json: bool, **given: Any) -> None:
         async for letter in sift(streams, selection, found):
             counts.add(letter)
 
-    ended(lambda: looking(loaded, asked.stream, asked.routes, patience, add_all))
+    ended(looking(loaded, asked.stream, asked.routes, patience, add_all))
     for line in asked.strangers(loaded, registry):
         notice(line)
     if as_json:
