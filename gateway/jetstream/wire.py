@@ -89,6 +89,14 @@ class Wire(Client):
             raise PlaintextError("the server offers no TLS, and the config asks for it")
         await super()._process_info(info, initial_connection)
 
+    async def _process_connect_init(self) -> None:
+        """nats-py would send now what was asked for while there was no connection, however long ago.
+
+        Whoever waited has given up: a durable changed or deleted so late would undo what others made of it since.
+        """
+        await super()._process_connect_init()
+        self._pending, self._pending_data_size = [], 0
+
     def _connect_command(self) -> bytes:
         """Who we are to this server; nats-py sends what stands in its URL without decoding it."""
         server = self._current_server

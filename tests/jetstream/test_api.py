@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 from nats.aio.client import Client
 
-from gateway.jetstream.api import ApiError, ApiUnavailable
+from gateway.config import model
+from gateway.jetstream.api import ApiError, ApiUnavailable, JetStreamApi
+from gateway.jetstream.connection import Connection
+from gateway.jetstream.server import EmbeddedServer
 from tests.jetstream.conftest import Route, RunGateway
+from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.usefixtures("streams")
 
@@ -41,3 +45,21 @@ async def test_no_stream_is_believed_only_of_a_server_that_knows_the_one_we_read
     assert await api.takers("nobody.x", witness="IN") == []
     assert await api.takers("nobody.x", witness="NOT_THERE") is None
     assert await api.takers("nobody.x") == []
+
+
+async def test_a_request_that_nobody_waits_for_any_more_is_not_sent_when_the_connection_is_back(
+    nats_server: EmbeddedServer,
+) -> None:
+    """To change or delete a durable minutes later would undo what others have made of it since."""
+    connection = Connection(model.Nats(servers=[nats_server.url]), "test")
+    connection.start()
+    await eventually(lambda: connection.connected)
+    asking = JetStreamApi(connection)
+    await nats_server.stop()
+    await eventually(lambda: not connection.connected)
+    with pytest.raises(ApiUnavailable):
+        await asking.request("STREAM.CREATE.LATE", {"name": "LATE", "subjects": ["late.>"]}, limit=0.1)
+    await nats_server.start()
+    await eventually(lambda: connection.connected)
+    assert await asking.has_stream("LATE") is False
+    await connection.close()
