@@ -72,9 +72,6 @@ def unknown(config: model.Config, routes: Sequence[CompiledRoute]) -> list[str]:
     """What may need more than the config tells, and what to do about it; one line each."""
     found = []
     for route in routes:
-        if route.config.source.manage == "update":
-            text = "before it changes its durable, it is not counted what another filter skips: for that, consumers"
-            found.append(f"{route.name}: {text} of any name would have to be made and deleted")
         for component, owner in zip(route.components, route.owners, strict=True):
             if owner != BUILTIN:
                 step = f"{route.name}: {owner}/{component.name}"

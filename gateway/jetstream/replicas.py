@@ -49,15 +49,14 @@ def key_of(*parts: str) -> str:
     return ".".join(_FOREIGN.sub("_", part) or "_" for part in parts)
 
 
-def subjects(gateway: str, prefix: str = "$JS.API") -> list[str]:
+def subjects(gateway: str) -> list[str]:
     """The subjects a gateway publishes to for its replicas; without the right to, it goes on without them."""
     stream = f"KV_{bucket_of(gateway)}"
-    way = "" if prefix == "$JS.API" else f"{prefix}."
     return [
-        f"{prefix}.STREAM.INFO.{stream}",
-        f"{prefix}.STREAM.CREATE.{stream}",
-        f"{prefix}.STREAM.MSG.GET.{stream}",
-        f"{way}$KV.{bucket_of(gateway)}.>",
+        f"$JS.API.STREAM.INFO.{stream}",
+        f"$JS.API.STREAM.CREATE.{stream}",
+        f"$JS.API.STREAM.MSG.GET.{stream}",
+        f"$KV.{bucket_of(gateway)}.>",
     ]
 
 

@@ -21,6 +21,7 @@ from gateway.subjects import covers
 from tests.jetstream.conftest import RunGateway
 from tests.support.arrivals import arrived, in_flight, settled
 from tests.support.eventually import eventually
+from tests.support.logged import logged
 from tests.support.proxy import Frame, Proxy
 from tests.support.running import RunningGateway, read_config, registry_with
 from tests.support.servers import gateway_url, restart_with
@@ -246,6 +247,35 @@ async def test_an_ordered_route_goes_from_a_crashed_replica_to_the_next_under_wh
     assert "$JS.API.CONSUMER.UNPIN.IN.gateway-r" in used
     reset = "$JS.API.CONSUMER.RESET.IN.gateway-r"
     assert (reset in used, reset in {need.subject for need in found}) == (ordering == "strict",) * 2
+
+
+async def test_what_a_wider_filter_leaves_out_is_counted_under_what_is_printed(
+    nats_server: EmbeddedServer,
+    nc: Client,
+    js: JetStreamContext,
+    run_gateway: RunGateway,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await make_stream(nc, "IN", ["in.>"])
+    await make_stream(nc, "OUT", ["out.>"])
+    await make_stream(nc, "DLQ", ["dlq.>"])
+    source = {"stream": "IN", "subjects": ["in.a"], "manage": "update"}
+    parsed = {
+        "nats": {"servers": [gateway_url(nats_server)]},
+        "routes": [{"name": "r", "source": source, "targets": [{"subject": "out.x"}]}],
+    }
+    await restart_with(nats_server, nc, server_with(needed(parsed, Only.SHORT_ACKS), parsed))
+    first = await run_gateway(parsed)
+    for subject in ("in.b", "in.b", "in.a"):
+        await js.publish(subject, b"{}")
+    await arrived(nc, "OUT", 1)
+    await settled(nc)
+    await first.stop()
+    source["subjects"] = ["in.>"]
+    await run_gateway(parsed)
+    (said,) = logged(caplog, "durable.skips")
+    assert said.skipped == 2
+    assert not violations(nats_server)
 
 
 async def in_flight_at_least(nc: Client, events: int) -> bool:

@@ -178,6 +178,13 @@ def test_steps_of_plugins_are_named_because_nobody_knows_what_they_need() -> Non
     ]
 
 
+def test_a_durable_that_may_be_changed_leaves_no_question_open() -> None:
+    """What another filter leaves out is counted by consumers that go by themselves: nothing more is needed."""
+    source = ROUTE["source"] | {"manage": "update"}
+    config = read_config({"routes": [ROUTE | {"source": source}]}, registry := registry_with([]))
+    assert unknown(config, compile_config(config, registry)[0]) == []
+
+
 def test_a_route_that_is_off_needs_nothing() -> None:
     assert published({}, ROUTE | {"name": "off", "enabled": False}) == ALWAYS
 
