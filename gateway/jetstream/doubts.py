@@ -9,6 +9,7 @@ from typing import Any
 from ..config import model
 from ..routing.route import CompiledRoute
 from .api import ApiError, ApiUnavailable, JetStreamApi
+from .streams import taking
 
 log = logging.getLogger("gateway.nats")
 
@@ -39,7 +40,9 @@ class StreamDoubts:
             task.cancel()
 
     async def _look(self, route: CompiledRoute, config: model.Config) -> None:
+        subjects = [*(target.subject.constant for target in route.targets), route.dead_letter]
         named = {stream.name for stream in config.streams if stream.provision != "off"}
+        named |= {stream.name for subject in subjects if subject for stream in taking(config.streams, subject)}
         named |= {route.origin.stream, *(target.stream for target in route.targets if target.stream)}
         try:
             await self._look_at_windows(route, named, float(config.drain))

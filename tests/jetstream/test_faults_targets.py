@@ -238,6 +238,18 @@ async def test_a_duplicate_window_below_ack_wait_is_warned_of_and_a_crash_stores
 
 
 @pytest.mark.usefixtures("streams")
+async def test_a_declared_stream_is_looked_at_although_it_is_left_alone(
+    nc: Client, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`gateway permissions` allows for that look, with `provision: off` too."""
+    await make_stream(nc, "BILLING", ["billing.>"], duplicate_window=100_000_000)
+    declared = [{"name": "BILLING", "subjects": ["billing.>"], "provision": "off"}]
+    await run_gateway({"streams": declared, "routes": [route(targets=[BILLING], source={"ack-wait": "1s"})]})
+    (warning,) = await eventually(lambda: logged(caplog, "target.short-window"))
+    assert "the duplicate window of BILLING is 0.1 s" in warning.message
+
+
+@pytest.mark.usefixtures("streams")
 @pytest.mark.fault("control-headers")
 async def test_a_sender_cannot_use_what_a_target_stream_allows(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
