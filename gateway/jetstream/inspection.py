@@ -17,7 +17,7 @@ from .api import CONSUMER_NOT_FOUND, STREAM_NOT_FOUND, ApiDenied, ApiError, ApiU
 from .consumers import Durable
 from .counting import filters_of
 from .permissions import widest
-from .remarks import of_consumer
+from .remarks import idle_subjects, of_consumer
 from .replicas import Replicas
 from .streams import add_line, declares, differences, missing_stream
 
@@ -112,11 +112,10 @@ class Inspection:
                 fault = missing_stream(source.stream, wanted)
                 yield Finding(("source", "stream"), fault.text, fault.hint)
             return
-        taken = found["config"].get("subjects") or []
-        for index, subject in enumerate(wanted if taken else ()):
-            if not any(overlaps(subject, one) for one in taken):
-                text = f"{source.stream} takes no {subject}: nothing will come"
-                yield Finding(("source", "subjects", index), text, f"it takes {', '.join(taken)}", warning=True)
+        for subject in idle_subjects(source, found):
+            text = f"{source.stream} takes no {subject}: nothing will come"
+            hint = f"it takes {', '.join(found['config'].get('subjects') or [])}"
+            yield Finding(("source", "subjects", wanted.index(subject)), text, hint, warning=True)
 
     async def _durable(self, route: CompiledRoute) -> AsyncIterator[Finding]:
         source = route.config.source

@@ -42,13 +42,18 @@ def of_consumer(source: model.Source, info: dict[str, Any], differences: list[st
 
 def of_stream(source: model.Source, stream: dict[str, Any]) -> list[Remark]:
     """A filter outside the stream's subjects is accepted by the server, and waits for ever."""
-    config = stream["config"]
-    taken = [str(subject) for subject in config.get("subjects") or ()]
-    if any(config.get(field) for field in FOREIGN):
-        return []
-    wanted = [str(subject) for subject in source.subjects]
-    idle = [one for one in wanted if not any(overlaps(one, other) for other in taken)]
+    idle = idle_subjects(source, stream)
     if not idle:
         return []
+    taken = stream["config"].get("subjects") or ()
     text = f"no new message of {source.stream} can match {', '.join(idle)}: {source.stream} takes {', '.join(taken)}"
     return [Remark("source-unmatched", text)]
+
+
+def idle_subjects(source: model.Source, stream: dict[str, Any]) -> list[str]:
+    """The subjects of a source under which its stream stores nothing new."""
+    config = stream["config"]
+    if any(config.get(field) for field in FOREIGN):
+        return []
+    taken = config.get("subjects") or ()
+    return [one for one in map(str, source.subjects) if not any(overlaps(one, other) for other in taken)]

@@ -71,6 +71,16 @@ async def test_nothing_is_made_by_looking(nats_server: EmbeddedServer, nc: Clien
     assert (await api(nc, "CONSUMER.NAMES.IN"))["total"] == 0
 
 
+async def test_what_a_stream_has_from_others_is_no_subject_it_does_not_take(
+    nats_server: EmbeddedServer, nc: Client
+) -> None:
+    """A stream with sources stores subjects that it does not listen to."""
+    await good(nc, "IN")
+    await make_stream(nc, "FIRST", ["in.>"])
+    await make_stream(nc, "IN", ["direct.>"], sources=[{"name": "FIRST"}])
+    assert await look(config(nats_server.url)) == []
+
+
 ROUTE = ("routes", 0)
 Case = tuple[dict[str, Any], dict[str, Any], tuple[Any, ...], str, bool]
 CASES: dict[str, Case] = {
