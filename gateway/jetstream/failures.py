@@ -78,10 +78,7 @@ def explain(error: BaseException) -> Failure:
     if isinstance(error, TimeoutError):
         hint = "if it is there: does nats.tls.handshake-first say the same as the server's config?"
         return Failure("unreachable", "the server does not answer", hint)
-    if (
-        isinstance(error, ConnectionResetError | BrokenPipeError | nats.errors.UnexpectedEOF)
-        or "empty response" in text
-    ):
+    if isinstance(error, _ENDS) or "empty response" in text:
         hint = "its log says why; one that wants a certificate of ours ends it like this, too"
         return Failure("unreachable", "the server ended the connection", hint, vague=True)
     if any(word in text.lower() for word in _REFUSALS):
