@@ -124,10 +124,7 @@ class Connection:
         """Flush and close for good."""
         self._closing = True
         if self._builder is not None:
-            while not self._builder.done():
-                # Once may not do: up to Python 3.11 a cancellation is lost when what is waited for has just failed.
-                self._builder.cancel()
-                await asyncio.wait({self._builder}, timeout=0.2)
+            await _end(self._builder)
             if self._taking is not None:
                 await asyncio.wait({self._taking})
         for task in list(self._parting):
@@ -140,9 +137,8 @@ class Connection:
                 await self.wire.flush(2)
             except (nats.errors.Error, TimeoutError, OSError) as error:
                 log.warning("could not flush before closing: %s", error, extra={"event": "nats.flush-failed"})
-        if not self.generation:
-            return  # Never connected: nats-py refuses to close what it did not open.
-        await self._close(self.wire)
+        if self.generation:  # nats-py refuses to close what it did not open
+            await self._close(self.wire)
 
     @staticmethod
     async def _close(wire: Wire) -> None:
@@ -153,11 +149,12 @@ class Connection:
 
     async def _keep(self, before: asyncio.Task[None] | None = None) -> None:
         """Build a connection whenever there is none; nats-py itself reconnects within one."""
-        under_way = {task for task in (before, self._taking) if task is not None}
-        if under_way:
-            await asyncio.wait(under_way)
+        if before is not None:
+            await _end(before)
+        if self._taking is not None:
+            await asyncio.wait({self._taking})
         # This frame stays until the next reload: with the task before it, it would keep all that there ever were.
-        before, under_way = None, set()
+        before = None
         failures = 0
         while not self._closing:
             try:
@@ -259,10 +256,9 @@ class Connection:
         self._complained.clear()
         self.failures.of.clear()
         self._there.set()
-        url = self.wire.connected_url
         log.info(
             "connected" if not self.gap else f"connected again after {self.gap:.1f} s",
-            extra={"event": "nats.connected", "server": url.netloc.rpartition("@")[2] if url else ""},
+            extra={"event": "nats.connected", "server": self.wire.server},
         )
         self._tell(True)
 
@@ -289,12 +285,10 @@ class Connection:
     # nats-py awaits these inside its read loop: they must be quick and never raise.
 
     async def _on_error(self, wire: Wire, error: Exception) -> None:
-        if wire is self.wire:
-            # A loss has a line of its own, which comes next, from _on_disconnected.
-            lost = self._was_connected and not self._lost_at
-            if self.connected or lost:
-                log.debug("nats: %s", error, extra={"event": "nats.error"})
-                return
+        # A loss has a line of its own, which comes next, from _on_disconnected.
+        if wire is self.wire and (self.connected or (self._was_connected and not self._lost_at)):
+            log.debug("nats: %s", error, extra={"event": "nats.error"})
+            return
         self._complain(error, wire.server)
 
     def _complain(self, error: BaseException, server: str = "") -> None:
@@ -341,6 +335,13 @@ class Connection:
     def _shown_servers(self) -> str:
         """The servers without what may be a password before the @."""
         return ", ".join(server.rpartition("@")[2] for server in self._config.servers)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Once may not do: up to Python 3.11 a cancellation is lost when what is waited for has just failed."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.2)
 
 
 def consumer_of(ack_subject: str) -> str:

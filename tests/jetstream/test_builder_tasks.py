@@ -6,10 +6,14 @@ import asyncio
 import gc
 import weakref
 
+import pytest
+
 from gateway.config import model
 from gateway.jetstream.connection import Connection
 from gateway.jetstream.server import EmbeddedServer
+from gateway.jetstream.wire import Wire
 from tests.support.eventually import eventually
+from tests.support.logged import logged
 
 RELOADS = 10
 
@@ -33,3 +37,30 @@ async def test_reloads_leave_no_chain_of_ended_tasks(nats_server: EmbeddedServer
         await eventually(lambda: held(made) <= 2, what="the task before has ended, and is gone")
     assert connection.generation == 1
     await connection.close()
+
+
+async def test_a_task_that_misses_its_cancellation_is_ended_before_the_next_one_begins(
+    nats_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two that keep one connection would each take its end, when it is wanted, for a loss."""
+    connection = Connection(model.Nats(servers=[nats_server.url]), "test")
+    tries: list[Wire] = []
+    opens = connection._open
+
+    async def fails_when_cancelled(wire: Wire) -> None:
+        tries.append(wire)
+        if len(tries) > 1:
+            await opens(wire)
+            return
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ConnectionResetError from None
+
+    monkeypatch.setattr(connection, "_open", fails_when_cancelled)
+    connection.start()
+    await eventually(lambda: tries)
+    connection.use(model.Nats(servers=[nats_server.url], user="another"))
+    await eventually(lambda: connection.connected)
+    await connection.close()
+    assert not logged(caplog, "nats.closed")
