@@ -91,6 +91,8 @@ class Inspection:
             async for finding in part:
                 yield Finding((*path, *finding.path), finding.text, finding.hint, finding.warning)
         except (ApiError, ApiUnavailable) as error:
+            if not self._api.connection.connected:
+                raise  # nothing else would be answered either
             yield Finding(path, f"it cannot be looked at: {error}")
 
     async def _declared(self, stream: model.Stream) -> AsyncIterator[Finding]:

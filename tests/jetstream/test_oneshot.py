@@ -10,10 +10,14 @@ import pytest
 
 from gateway.config import model
 from gateway.errors import ServerUnreachable
+from gateway.jetstream.api import ApiUnavailable
+from gateway.jetstream.inspection import Inspection
 from gateway.jetstream.oneshot import connected
-from gateway.jetstream.server import free_port
+from gateway.jetstream.server import EmbeddedServer, free_port
+from gateway.routing.compile import compile_config
 from gateway.values import Secret
 from tests.support.certificates import Authority
+from tests.support.running import read_config, registry_with
 from tests.support.secured import Servers, tls
 
 LONG = 600.0
@@ -104,3 +108,20 @@ async def test_one_server_of_several_that_takes_us_is_enough(servers: Servers) -
         async with connected(model.Nats(servers=[refusing(servers), good]), "test", 20) as link:
             assert link.connection.connected
             assert link.connection.failures.of == {}
+
+
+async def test_a_server_that_goes_while_it_is_inspected_is_no_finding(
+    nats_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each question that is left would wait for its time to run out, and be told as a fault of the config."""
+    monkeypatch.setattr("gateway.jetstream.api.TIMEOUT", 0.5)
+    route = {"name": "r", "source": {"stream": "IN", "subjects": ["in.>"]}, "targets": [{"subject": "out.it"}]}
+    config = read_config({"nats": {"servers": [nats_server.url]}, "routes": [route]}, registry := registry_with([]))
+
+    async def inspect() -> None:
+        async with connected(config.nats, "check", 5) as link:
+            async for _ in Inspection(link.api, config, compile_config(config, registry)[0]).findings():
+                await nats_server.stop()
+
+    with pytest.raises(ApiUnavailable):
+        await inspect()
