@@ -116,6 +116,18 @@ def check_seed(seed: Secret) -> None:
         raise ConfigProblem((), "not the seed of a user's nkey", hint)
 
 
+def check_api_token(token: Secret) -> None:
+    """What an Authorization header can carry, and not nothing; raises ConfigProblem, which never shows it."""
+    text = token.reveal()
+    if not text or text != text.strip() or not text.isprintable():
+        hint = "leave token out to serve this host only; a file or credential loses one newline at its end"
+        raise ConfigProblem(
+            (),
+            "not a token that can be shown: it is empty, or begins or ends with a space, or has control characters",
+            hint,
+        )
+
+
 def check_inbox(prefix: str) -> None:
     """The prefix of our reply subjects; raises ConfigProblem."""
     check_subject(Template(prefix.replace("{", "{{").replace("}", "}}")))
@@ -135,6 +147,7 @@ RouteName = Annotated[
 ]
 Durable = Annotated[str, _text("^[A-Za-z0-9_-]+$", "letters, digits, _ and -"), Meta(max_length=255)]
 NkeySeed = Annotated[Secret, _check(check_seed, hint="the seed of a user's nkey: SU and 56 more characters")]
+ApiToken = Annotated[Secret, _check(check_api_token)]
 _STREAM_HINT = "a stream's name has no spaces, dots, * or >"
 StreamName = Annotated[str, _text(_STREAM_NAME, _STREAM_HINT, missing="name the stream: stream: ORDERS")]
 DeclaredName = Annotated[str, _text(_STREAM_NAME, _STREAM_HINT, missing="name the stream: name: ORDERS")]

@@ -62,7 +62,7 @@ class Http(Model, frozen=True):
     """The HTTP port for metrics, health and the admin API."""
 
     listen: fields.Listen = "127.0.0.1:9464"
-    token: Secret | None = None
+    token: fields.ApiToken | None = None
     """What the admin API wants to be shown; without one it serves loopback only."""
 
 

@@ -17,6 +17,10 @@ Answer = Callable[[web.Request], msgspec.Struct | dict[str, Any]]
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
+class _Unknown(Exception):
+    """What is asked for is not there. No LookupError: that may be a slip of ours."""
+
+
 class AdminApi:
     """Answers below /api/v1."""
 
@@ -40,8 +44,8 @@ class AdminApi:
                 return _refusal(*refused)
             try:
                 return _json(200, answer(request))
-            except LookupError as error:
-                return _json(404, facts.ApiError(error=str(error.args[0])))
+            except _Unknown as error:
+                return _json(404, facts.ApiError(error=str(error)))
 
         return handle
 
@@ -50,7 +54,7 @@ class AdminApi:
         for route in self._facts.routes():
             if route.name == name:
                 return route
-        raise LookupError(f"no route is called {name!r}")
+        raise _Unknown(f"no route is called {name!r}")
 
 
 def _refusal(status: int, text: str) -> web.Response:

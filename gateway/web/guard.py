@@ -24,7 +24,7 @@ class Guard:
 
     def __init__(self, host: str | None, token: Secret | None) -> None:
         """`host` is what is listened on; None: every interface."""
-        self._host = host
+        self._host = None if host is None else host.lower()
         self._token = None if token is None else token.reveal().encode()
         self._loopback = host is not None and _is_loopback(host)
 
@@ -39,13 +39,15 @@ class Guard:
         if self._token is None:
             return None if self._loopback else (403, OPEN)
         scheme, _, given = headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
+        # Bytes that are no UTF-8 come as surrogates, and are nobody's token.
+        shown = given.strip().encode(errors="surrogateescape")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(shown, self._token):
             return 401, NO_TOKEN
         return None
 
     def _names_us(self, host: str) -> bool:
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
-        name = name.strip("[]")
+        name = name.strip("[]").lower()
         return name in ("localhost", self._host) or _address(name) is not None
 
 

@@ -52,6 +52,14 @@ def test_other_subjects_may_begin_as_they_like(subject: str, registry: Registry)
     assert problems(ROUTE.replace("billing.orders}", f"'{subject}'}}"), registry) == []
 
 
+@pytest.mark.parametrize("token", ['""', '" "', '"${API_TOKEN:-}"', '"hunter2 "', '"hun\\nter2"'])
+def test_a_token_that_nobody_or_everybody_could_show_is_a_fault(token: str, registry: Registry) -> None:
+    """An empty one, of a variable that is not set, would let everybody in who says Bearer and nothing more."""
+    [problem] = problems(f"http: {{token: {token}}}\n" + ROUTE, registry)
+    assert (problem.line, problem.column, problem.path) == (1, 15, "http.token")
+    assert "hun" not in f"{problem.text} {problem.hint}"
+
+
 @pytest.mark.parametrize("domain", ["", "a b", "a.b", "*", ">", "a\\tb"])
 def test_a_domain_is_one_token(domain: str, registry: Registry) -> None:
     """It becomes part of the subject of every request to the server."""

@@ -38,7 +38,9 @@ def test_without_a_token_an_open_port_serves_nobody(host: str | None) -> None:
     assert Guard(host, None).refusal({"Host": "192.0.2.7:9464"}) == (403, OPEN)
 
 
-@pytest.mark.parametrize("given", ["", "word", "Basic word", "Bearer wrong", "Bearer"])
+@pytest.mark.parametrize(
+    "given", ["", "word", "Basic word", "Bearer wrong", "Bearer", "Bearer \udcff\udcfe", "Bearer wörd"]
+)
 def test_a_token_has_to_be_shown(given: str) -> None:
     headers = {"Host": "127.0.0.1", "Authorization": given}
     assert Guard("127.0.0.1", Secret("word")).refusal(headers) == (401, NO_TOKEN)
@@ -47,3 +49,14 @@ def test_a_token_has_to_be_shown(given: str) -> None:
 def test_the_token_is_enough_on_any_port() -> None:
     headers = {"Host": "192.0.2.7:9464", "Authorization": "bearer word"}
     assert Guard(None, Secret("word")).refusal(headers) is None
+
+
+def test_a_token_may_hold_more_than_ascii() -> None:
+    headers = {"Host": "127.0.0.1", "Authorization": "Bearer wörd"}
+    assert Guard("127.0.0.1", Secret("wörd")).refusal(headers) is None
+
+
+@pytest.mark.parametrize("host", ["Gateway.Internal:9464", "gateway.internal", "LOCALHOST:9464"])
+def test_names_of_hosts_have_no_case(host: str) -> None:
+    headers = {"Host": host, "Authorization": "Bearer word"}
+    assert Guard("gateway.Internal", Secret("word")).refusal(headers) is None
