@@ -13,6 +13,7 @@ from gateway.jetstream.server import EmbeddedServer
 from gateway.plugin import Component
 from tests.support.running import RunningGateway
 from tests.support.secured import Servers
+from tests.support.servers import gateway_url, permissions, reload_with, restart_with
 from tests.support.streams import make_stream
 
 
@@ -50,6 +51,35 @@ async def run_gateway(nats_server: EmbeddedServer) -> AsyncIterator[RunGateway]:
     yield start
     for gateway in running:
         await gateway.stop()
+
+
+class Restricted:
+    """Gateways whose user may not do everything."""
+
+    def __init__(self, server: EmbeddedServer, nc: Client, run_gateway: RunGateway) -> None:
+        self._server = server
+        self._nc = nc
+        self._run_gateway = run_gateway
+
+    async def forbid(self, *subjects: str) -> None:
+        """Start the server again with a user who may not publish to these."""
+        denied = ", ".join(f'"{subject}"' for subject in subjects)
+        await restart_with(self._server, self._nc, permissions(f"publish: {{ deny: [{denied}] }}"))
+
+    async def run(self, config: dict[str, Any], *components: type[Component], wait: bool = True) -> RunningGateway:
+        """As `run_gateway`, signed in as this user."""
+        nats = {"servers": [gateway_url(self._server)]}
+        return await self._run_gateway({"nats": nats, **config}, *components, wait=wait)
+
+    def permit(self) -> None:
+        """The user may do everything from now on; the server goes on."""
+        reload_with(self._server, permissions(""))
+
+
+@pytest.fixture
+def restricted(nats_server: EmbeddedServer, nc: Client, run_gateway: RunGateway) -> Restricted:
+    """`await restricted.forbid("dlq.>")`, then `await restricted.run(config)`."""
+    return Restricted(nats_server, nc, run_gateway)
 
 
 Route = Callable[..., dict[str, Any]]

@@ -177,16 +177,21 @@ async def test_an_event_for_a_subject_that_stays_full_is_dead_lettered_after_max
     await settled(nc)
 
 
+async def full_and_brief(nc: Client, route: Route) -> dict[str, Any]:
+    """A config with two targets: FULL takes nothing, BRIEF all, and soon forgets which ids it has."""
+    await make_stream(nc, "FULL", ["full.x"], max_msgs=1, discard="new")
+    await make_stream(nc, "BRIEF", ["brief.x"], duplicate_window=SHORT)
+    await nc.jetstream().publish("full.x", b"old")
+    targets = [{"subject": "full.x", "name": "full"}, {"subject": "brief.x", "name": "brief"}]
+    return {"routes": [route(targets=targets, source={"ack-wait": "1s"})]}
+
+
 @pytest.mark.fault("held-past-window")
 async def test_an_event_forgotten_while_one_copy_was_held_is_not_sent_again_where_it_is_stored(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
     """A gap longer than ack-wait, and longer than the target's duplicate window: only this process knows."""
-    await make_stream(nc, "FULL", ["full.x"], max_msgs=1, discard="new")
-    await make_stream(nc, "BRIEF", ["brief.x"], duplicate_window=SHORT)
-    await js.publish("full.x", b"old")
-    targets = [{"subject": "full.x", "name": "full"}, {"subject": "brief.x", "name": "brief"}]
-    gateway = await run_gateway({"routes": [route(targets=targets, source={"ack-wait": "1s"})]})
+    gateway = await run_gateway(await full_and_brief(nc, route))
     for number in range(5):
         await js.publish("in.a", b"%d" % number)
     await arrived(nc, "BRIEF", 5)
@@ -206,11 +211,7 @@ async def test_a_crash_while_a_copy_is_held_longer_than_the_window_doubles_those
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
     """What docs/delivery.md says can be doubled, and nothing else: no copy is lost, and the held one comes once."""
-    await make_stream(nc, "FULL", ["full.x"], max_msgs=1, discard="new")
-    await make_stream(nc, "BRIEF", ["brief.x"], duplicate_window=SHORT)
-    await js.publish("full.x", b"old")
-    targets = [{"subject": "full.x", "name": "full"}, {"subject": "brief.x", "name": "brief"}]
-    config = {"routes": [route(targets=targets, source={"ack-wait": "1s"})]}
+    config = await full_and_brief(nc, route)
     first = await run_gateway(config)
     await js.publish("in.a", b"1")
     await arrived(nc, "BRIEF", 1)

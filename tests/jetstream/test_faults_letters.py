@@ -10,12 +10,10 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from gateway import Event, Transform
-from gateway.jetstream.server import EmbeddedServer
-from tests.jetstream.conftest import Route, RunGateway
+from tests.jetstream.conftest import Restricted, Route, RunGateway
 from tests.support.arrivals import arrived, in_flight, settled
 from tests.support.eventually import eventually
 from tests.support.logged import logged
-from tests.support.servers import gateway_url, permissions, reload_with, restart_with
 from tests.support.streams import api, change_stream, count, make_stream, read_stream
 
 
@@ -53,24 +51,18 @@ async def test_a_dead_letter_stream_deleted_while_running_holds_what_cannot_go_o
 @pytest.mark.usefixtures("streams")
 @pytest.mark.fault("letters-no-permission")
 async def test_a_forbidden_dead_letter_subject_holds_the_route_and_heals_with_the_permission(
-    nats_server: EmbeddedServer,
-    nc: Client,
-    js: JetStreamContext,
-    run_gateway: RunGateway,
-    route: Route,
-    monkeypatch: pytest.MonkeyPatch,
+    nc: Client, js: JetStreamContext, restricted: Restricted, route: Route, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.runtime.sender.ANSWER_WAIT", 0.3)
-    await restart_with(nats_server, nc, permissions('publish: { deny: ["dlq.>"] }'))
-    config = {"nats": {"servers": [gateway_url(nats_server)]}, "routes": [route(transforms=["reject-odd"])]}
-    gateway = await run_gateway(config, RejectOdd)
+    await restricted.forbid("dlq.>")
+    gateway = await restricted.run({"routes": [route(transforms=["reject-odd"])]}, RejectOdd)
     for number in range(4):
         await js.publish("in.a", b"%d" % number)
     stats = await gateway.down("no-permission")
     assert "dlq.r" in stats.reason
     await arrived(nc, "OUT", 2)
     assert (await in_flight(nc), stats.outcomes["dead_lettered"]) == (2, 0)
-    reload_with(nats_server, permissions(""))
+    restricted.permit()
     await gateway.up(timeout=20)
     await arrived(nc, "DLQ", 2)
     await settled(nc)

@@ -16,12 +16,15 @@ from tests.jetstream.conftest import Route, RunGateway
 from tests.jetstream.test_takeover import BY_KEY, STRICT, active, assert_order, ordered, publish
 from tests.support.arrivals import arrived, settled
 from tests.support.eventually import eventually
-from tests.support.running import RunningGateway
 from tests.support.streams import consumer_state
 
+AMONG = 20
+"""So many events there are, with the lost ones among them."""
 
-async def quiet(nc: Client, gateway: RunningGateway) -> OrderedLane:
+
+async def quiet(nc: Client, run_gateway: RunGateway, route: Route, ordering: Any) -> OrderedLane:
     """The lane of an active replica that has got rid of three events, and asks for no more."""
+    gateway = await run_gateway({"routes": [route(ordering=ordering, **{"max-in-flight": 2})]})
     await publish(nc, range(1))
     await active(gateway)
     await arrived(nc, "OUT", 1)
@@ -33,8 +36,11 @@ async def quiet(nc: Client, gateway: RunningGateway) -> OrderedLane:
     return lane
 
 
-async def take(nc: Client, events: int) -> None:
-    """Somebody else takes the next events, with the pin of the active replica: to it, they are lost on their way."""
+async def lose(nc: Client, lane: OrderedLane, ordering: Any, events: int) -> None:
+    """Somebody takes the next events with the pin of the active replica: to it, they are lost on their way.
+
+    It must bring them all the same, and what comes after them in order.
+    """
     group = (await consumer_state(nc, "IN", "gateway-r"))["priority_groups"][0]
     taken = await nc.subscribe(nc.new_inbox())
     asked = {"batch": events, "expires": 5_000_000_000, "group": group["group"], "id": group["pinned_client_id"]}
@@ -42,6 +48,10 @@ async def take(nc: Client, events: int) -> None:
     await publish(nc, range(3, 3 + events), keys=1)
     for _ in range(events):
         assert (await taken.next_msg()).reply
+    lane._max_in_flight = 100
+    await publish(nc, range(3 + events, AMONG), keys=1)
+    assert_order(ordering, await arrived(nc, "OUT", AMONG, 20))
+    await settled(nc, timeout=10)
 
 
 @pytest.mark.parametrize("ordering", [STRICT, BY_KEY])
@@ -49,38 +59,27 @@ async def test_events_lost_between_servers_are_waited_for(
     nc: Client, streams: None, run_gateway: RunGateway, route: Route, ordering: Any
 ) -> None:
     """A link between two servers may drop them while the connection of the gateway stands: only a gap shows it."""
-    gateway = await run_gateway({"routes": [route(ordering=ordering, **{"max-in-flight": 2})]})
-    lane = await quiet(nc, gateway)
-    await take(nc, 3)
-    lane._max_in_flight = 100
-    await publish(nc, range(6, 20), keys=1)
-    assert_order(ordering, await arrived(nc, "OUT", 20, 20))
-    await settled(nc, timeout=10)
+    lane = await quiet(nc, run_gateway, route, ordering)
+    await lose(nc, lane, ordering, 3)
 
 
 async def test_the_first_event_after_a_set_back_may_be_lost_too(
     nc: Client, streams: None, run_gateway: RunGateway, route: Route
 ) -> None:
     """Nobody waits for ever for the first of a count."""
-    gateway = await run_gateway({"routes": [route(ordering=STRICT, **{"max-in-flight": 2})]})
-    lane = await quiet(nc, gateway)
+    lane = await quiet(nc, run_gateway, route, STRICT)
     assert isinstance(lane._source, OrderedSource)
     assert await lane._source.set_back()
     lane.drop("the consumer was set back")
     await eventually(lambda: lane.order.open)
-    await take(nc, 1)
-    lane._max_in_flight = 100
-    await publish(nc, range(4, 10), keys=1)
-    assert_order(STRICT, await arrived(nc, "OUT", 10, 20))
-    await settled(nc, timeout=10)
+    await lose(nc, lane, STRICT, 1)
 
 
 async def test_a_source_closed_while_it_is_set_back_listens_no_more(
     nc: Client, streams: None, run_gateway: RunGateway, route: Route
 ) -> None:
     """Else each reload at such a moment would leave a subscription, and the lane behind it."""
-    gateway = await run_gateway({"routes": [route(ordering=STRICT, **{"max-in-flight": 2})]})
-    source = (await quiet(nc, gateway))._source
+    source = (await quiet(nc, run_gateway, route, STRICT))._source
     assert isinstance(source, PinnedSource)
     sinks = source._connection.wire.sinks
 

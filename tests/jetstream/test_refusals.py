@@ -11,12 +11,10 @@ import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
-from gateway.jetstream.server import EmbeddedServer
-from tests.jetstream.conftest import Route, RunGateway
+from tests.jetstream.conftest import Restricted, Route, RunGateway
 from tests.support.arrivals import arrived, settled
 from tests.support.eventually import eventually
 from tests.support.logged import logged
-from tests.support.servers import gateway_url, permissions, restart_with
 from tests.support.streams import count, make_stream
 
 pytestmark = pytest.mark.usefixtures("streams")
@@ -194,11 +192,10 @@ async def test_the_wrong_stream_behind_a_templated_subject_is_a_refusal(
 @pytest.mark.usefixtures("quick")
 @pytest.mark.fault("target-no-permission")
 async def test_no_permission_for_a_templated_subject_is_a_refusal(
-    nats_server: EmbeddedServer, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+    nc: Client, js: JetStreamContext, restricted: Restricted, route: Route
 ) -> None:
-    await restart_with(nats_server, nc, permissions('publish: { deny: ["out.secret.>"] }'))
-    nats = {"servers": [gateway_url(nats_server)]}
-    gateway = await run_gateway({"nats": nats, "routes": [route(targets=[{"subject": "out.{to}.x", "name": "to"}])]})
+    await restricted.forbid("out.secret.>")
+    gateway = await restricted.run({"routes": [route(targets=[{"subject": "out.{to}.x", "name": "to"}])]})
     for to in ("secret", "open"):
         await js.publish("in.a", b'{"to": "%b"}' % to.encode())
     (letter,) = await arrived(nc, "DLQ", 1)
@@ -213,12 +210,11 @@ async def test_no_permission_for_a_templated_subject_is_a_refusal(
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("token", ["back\\\\slash", '\\"quoted\\"', "zero\u200bwidth", "\u00e9", "\\\\"])
 async def test_no_permission_is_understood_however_the_server_writes_the_subject(
-    nats_server: EmbeddedServer, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, token: str
+    nc: Client, js: JetStreamContext, restricted: Restricted, route: Route, token: str
 ) -> None:
     """It quotes it as Go does; not understood, it is a time-out, and one event holds its target for a day."""
-    await restart_with(nats_server, nc, permissions('publish: { deny: ["out.secret.>"] }'))
-    nats = {"servers": [gateway_url(nats_server)]}
-    await run_gateway({"nats": nats, "routes": [route(targets=[{"subject": "out.secret.{to}", "name": "to"}])]})
+    await restricted.forbid("out.secret.>")
+    await restricted.run({"routes": [route(targets=[{"subject": "out.secret.{to}", "name": "to"}])]})
     await js.publish("in.a", f'{{"to": "{token}"}}'.encode())
     (letter,) = await arrived(nc, "DLQ", 1)
     assert letter.headers["Gateway-Error-Code"] == "no-permission"

@@ -9,11 +9,9 @@ import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
-from gateway.jetstream.server import EmbeddedServer
-from tests.jetstream.conftest import Route, RunGateway
+from tests.jetstream.conftest import Restricted, Route, RunGateway
 from tests.support.arrivals import arrived, in_flight, settled
 from tests.support.eventually import eventually
-from tests.support.servers import gateway_url, permissions, reload_with, restart_with
 from tests.support.streams import api, count, make_stream
 
 pytestmark = pytest.mark.usefixtures("streams")
@@ -96,24 +94,19 @@ async def test_the_wrong_stream_behind_a_constant_subject_is_a_fault_of_the_rout
 
 @pytest.mark.fault("target-no-permission")
 async def test_a_forbidden_constant_subject_is_a_fault_of_the_route_and_heals_with_the_permission(
-    nats_server: EmbeddedServer,
-    nc: Client,
-    js: JetStreamContext,
-    run_gateway: RunGateway,
-    route: Route,
-    monkeypatch: pytest.MonkeyPatch,
+    nc: Client, js: JetStreamContext, restricted: Restricted, route: Route, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.runtime.sender.ANSWER_WAIT", 0.5)
-    await restart_with(nats_server, nc, permissions('publish: { deny: ["out.>"] }'))
+    await restricted.forbid("out.>")
     routes = [route(), route("good", targets=[{"subject": "dlq.good"}])]
-    gateway = await run_gateway({"nats": {"servers": [gateway_url(nats_server)]}, "routes": routes})
+    gateway = await restricted.run({"routes": routes})
     for number in range(5):
         await js.publish("in.a", b"%d" % number)
     stats = await gateway.down("no-permission", "r")
     assert "no permission to publish to out.it" in stats.reason
     await arrived(nc, "DLQ", 5)
     assert await in_flight(nc) == 5
-    reload_with(nats_server, permissions(""))
+    restricted.permit()
     await gateway.up(timeout=20)
     await arrived(nc, "OUT", 5)
     await settled(nc)
@@ -122,73 +115,55 @@ async def test_a_forbidden_constant_subject_is_a_fault_of_the_route_and_heals_wi
 
 
 async def test_a_route_that_may_not_read_its_source_is_down_and_its_neighbour_works(
-    nats_server: EmbeddedServer,
-    nc: Client,
-    js: JetStreamContext,
-    run_gateway: RunGateway,
-    route: Route,
-    monkeypatch: pytest.MonkeyPatch,
+    nc: Client, js: JetStreamContext, restricted: Restricted, route: Route, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.jetstream.api.TIMEOUT", 0.5)
     await make_stream(nc, "SECRET", ["secret.>"])
-    await restart_with(
-        nats_server, nc, permissions('publish: { deny: ["$JS.API.*.*.SECRET.>", "$JS.API.*.*.SECRET"] }')
-    )
+    await restricted.forbid("$JS.API.*.*.SECRET.>", "$JS.API.*.*.SECRET")
     secret: dict[str, Any] = {"stream": "SECRET", "subjects": ["secret.>"]}
     routes = [route("secret", source=secret), route()]
-    gateway = await run_gateway({"nats": {"servers": [gateway_url(nats_server)]}, "routes": routes}, wait=False)
+    gateway = await restricted.run({"routes": routes}, wait=False)
     stats = await gateway.down("jetstream-unavailable", "secret")
     assert "no permission" in stats.reason
     await js.publish("in.a", b"1")
     await arrived(nc, "OUT", 1)
-    reload_with(nats_server, permissions(""))
+    restricted.permit()
     await gateway.up(timeout=20)
 
 
 async def test_a_declared_stream_nobody_answers_for_holds_up_no_route_that_does_not_need_it(
-    nats_server: EmbeddedServer,
-    nc: Client,
-    js: JetStreamContext,
-    run_gateway: RunGateway,
-    route: Route,
-    monkeypatch: pytest.MonkeyPatch,
+    nc: Client, js: JetStreamContext, restricted: Restricted, route: Route, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It costs its time-out once, not once for each route and each look at a source."""
     monkeypatch.setattr("gateway.jetstream.api.TIMEOUT", 1.5)
     for name in ("ONE", "TWO"):
         await make_stream(nc, name, [f"{name.lower()}.>"])
-    await restart_with(nats_server, nc, permissions('publish: { deny: ["$JS.API.STREAM.INFO.ONE"] }'))
+    await restricted.forbid("$JS.API.STREAM.INFO.ONE")
     streams = [{"name": name, "subjects": [f"{name.lower()}.>"]} for name in ("ONE", "TWO")]
     needs = route("needs", source={"stream": "ONE", "subjects": ["one.>"]})
     config = {"streams": streams, "routes": [needs, *(route(f"r{number}") for number in range(4))]}
     began = time.monotonic()
-    gateway = await run_gateway({"nats": {"servers": [gateway_url(nats_server)]}, **config}, wait=False)
+    gateway = await restricted.run(config, wait=False)
     await gateway.up(*(f"r{number}" for number in range(4)))
     assert time.monotonic() - began < 3
     await gateway.down("jetstream-unavailable", "needs")
-    reload_with(nats_server, permissions(""))
+    restricted.permit()
     await gateway.up(timeout=20)
 
 
 async def test_a_server_without_jetstream_is_said_so_and_nothing_ends(
-    nats_server: EmbeddedServer,
-    nc: Client,
-    run_gateway: RunGateway,
-    route: Route,
-    monkeypatch: pytest.MonkeyPatch,
+    restricted: Restricted, route: Route, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.jetstream.api.TIMEOUT", 0.3)
-    await restart_with(nats_server, nc, permissions('publish: { deny: ["$JS.API.>"] }'))
-    gateway = await run_gateway({"nats": {"servers": [gateway_url(nats_server)]}, "routes": [route()]}, wait=False)
+    await restricted.forbid("$JS.API.>")
+    gateway = await restricted.run({"routes": [route()]}, wait=False)
     await eventually(lambda: gateway.stats().state == "down" and gateway.stats().code != "disconnected", 15)
     assert gateway.stats().code == "jetstream-unavailable"
 
 
-async def test_a_gateway_that_may_not_pull_is_down_with_the_reason(
-    nats_server: EmbeddedServer, nc: Client, run_gateway: RunGateway, route: Route
-) -> None:
+async def test_a_gateway_that_may_not_pull_is_down_with_the_reason(restricted: Restricted, route: Route) -> None:
     """A denied request looks like silence; a route that only waits for events would be up and deaf."""
-    await restart_with(nats_server, nc, permissions('publish: { deny: ["$JS.API.CONSUMER.MSG.NEXT.>"] }'))
-    gateway = await run_gateway({"nats": {"servers": [gateway_url(nats_server)]}, "routes": [route()]}, wait=False)
+    await restricted.forbid("$JS.API.CONSUMER.MSG.NEXT.>")
+    gateway = await restricted.run({"routes": [route()]}, wait=False)
     await eventually(lambda: gateway.stats().code == "no-permission", 15)
     assert "MSG.NEXT" in gateway.stats().reason

@@ -11,12 +11,11 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from gateway.jetstream.server import EmbeddedServer
-from tests.jetstream.conftest import Route, RunGateway
+from tests.jetstream.conftest import Restricted, Route, RunGateway
 from tests.support.arrivals import arrived, in_flight, settled
 from tests.support.chains import codes, recorded, stored_chain, verified
 from tests.support.eventually import eventually
 from tests.support.proxy import Frame, Proxy
-from tests.support.servers import gateway_url, permissions, reload_with, restart_with
 from tests.support.streams import api, change_stream, consumer_state, count, make_stream, read_stream
 
 pytestmark = pytest.mark.usefixtures("streams")
@@ -325,27 +324,25 @@ async def test_a_removed_record_in_the_stream_is_found(
 @pytest.mark.usefixtures("audit")
 @pytest.mark.fault("audit-full")
 async def test_a_forbidden_audit_subject_holds_the_route_and_heals_with_the_permission(
-    nats_server: EmbeddedServer, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+    nc: Client, js: JetStreamContext, restricted: Restricted, route: Route
 ) -> None:
-    await restart_with(nats_server, nc, permissions('publish: { deny: ["audit.>"] }'))
-    config = {"nats": {"servers": [gateway_url(nats_server)]}, "routes": [route(audits=[STREAM])]}
-    gateway = await run_gateway(config)
+    await restricted.forbid("audit.>")
+    gateway = await restricted.run({"routes": [route(audits=[STREAM])]})
     await publish(js, 5)
     stats = await gateway.down("audit-failed")
     assert "no permission to publish to audit.r" in stats.reason
     assert "allow this user to publish to audit.r" in stats.reason
-    reload_with(nats_server, permissions(""))
+    restricted.permit()
     await gateway.up(timeout=20)
     await every_event_has_its_record(nc, 5)
 
 
 @pytest.mark.usefixtures("audit")
 async def test_an_audit_that_may_only_write_works_and_its_chain_says_that_it_did_not_look(
-    nats_server: EmbeddedServer, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+    nc: Client, js: JetStreamContext, restricted: Restricted, route: Route
 ) -> None:
-    denied = 'publish: { deny: ["$JS.API.CONSUMER.CREATE.AUDIT.>", "$JS.API.STREAM.MSG.GET.AUDIT"] }'
-    await restart_with(nats_server, nc, permissions(denied))
-    await run_gateway({"nats": {"servers": [gateway_url(nats_server)]}, "routes": [route(audits=[STREAM])]})
+    await restricted.forbid("$JS.API.CONSUMER.CREATE.AUDIT.>", "$JS.API.STREAM.MSG.GET.AUDIT")
+    await restricted.run({"routes": [route(audits=[STREAM])]})
     await publish(js, 5)
     await every_event_has_its_record(nc, 5)
     start = (await read_stream(nc, "AUDIT"))[0].json

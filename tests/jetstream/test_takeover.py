@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -66,9 +65,6 @@ async def active(*gateways: RunningGateway) -> RunningGateway:
     return (await eventually(one, what="one active"))[0]
 
 
-Pair = Callable[..., Any]
-
-
 async def pair(
     nc: Client, run_gateway: RunGateway, config: dict[str, Any], events: int = 16
 ) -> tuple[RunningGateway, RunningGateway]:
@@ -88,19 +84,26 @@ async def _has(nc: Client, events: int) -> bool:
     return True
 
 
+async def failed_over(
+    nc: Client, run_gateway: RunGateway, route: Route, ordering: Any, ack_wait: str = "1s"
+) -> RunningGateway:
+    """The replica that has brought everything in order after another crashed, with events in hand and others behind."""
+    config = {"routes": [route(ordering=ordering, source={"ack-wait": ack_wait}, **{"max-in-flight": 16})]}
+    one, two = await pair(nc, run_gateway, config)
+    await publish(nc, range(17, 41))
+    await one.crash()
+    await change_stream(nc, "OUT", max_msgs=-1, discard="new")
+    assert_order(ordering, await arrived(nc, "OUT", 41))
+    return two
+
+
 @pytest.mark.fault("active-replica-dies")
 @pytest.mark.parametrize("ordering", [STRICT, BY_KEY])
 async def test_what_a_crashed_replica_was_given_goes_first(
     nc: Client, streams: None, run_gateway: RunGateway, route: Route, ordering: Any
 ) -> None:
     """The next one is given later events first, and holds them until the earlier ones are there."""
-    config = {"routes": [route(ordering=ordering, source={"ack-wait": "1s"}, **{"max-in-flight": 16})]}
-    one, two = await pair(nc, run_gateway, config)
-    await publish(nc, range(17, 41))
-    await one.crash()
-    await change_stream(nc, "OUT", max_msgs=-1, discard="new")
-    messages = await arrived(nc, "OUT", 41)
-    assert_order(ordering, messages)
+    two = await failed_over(nc, run_gateway, route, ordering)
     await settled(nc)
     assert two.stats().outcomes["published"] == 40
 
@@ -109,13 +112,8 @@ async def test_strict_does_not_wait_for_ack_wait(
     nc: Client, streams: None, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The consumer is set back to its floor, so that failover takes seconds, not ack-wait; the log says so."""
-    config = {"routes": [route(ordering=STRICT, source={"ack-wait": "60s"}, **{"max-in-flight": 16})]}
-    one, _ = await pair(nc, run_gateway, config)
-    await publish(nc, range(17, 41))
-    await one.crash()
-    await change_stream(nc, "OUT", max_msgs=-1, discard="new")
     began = time.monotonic()
-    assert_order(STRICT, await arrived(nc, "OUT", 41))
+    await failed_over(nc, run_gateway, route, STRICT, ack_wait="60s")
     assert time.monotonic() - began < 40
     assert logged(caplog, "route.set-back")
 
@@ -136,19 +134,12 @@ async def _nothing_waits(nc: Client) -> bool:
     return (await consumer_state(nc, "IN", "gateway-r"))["num_pending"] == 0
 
 
-@pytest.mark.parametrize("ordering", [STRICT])
 async def test_a_server_that_cannot_set_back_is_waited_for(
-    nc: Client, streams: None, run_gateway: RunGateway, route: Route, ordering: Any, monkeypatch: pytest.MonkeyPatch
+    nc: Client, streams: None, run_gateway: RunGateway, route: Route, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before 2.14 the events of the crashed replica come back after their ack-wait, and nothing goes before them."""
     monkeypatch.setattr(pinned, "RESET_SINCE", (99, 0))
-    config = {"routes": [route(ordering=ordering, source={"ack-wait": "1s"}, **{"max-in-flight": 16})]}
-    one, two = await pair(nc, run_gateway, config)
-    await publish(nc, range(17, 41))
-    await one.crash()
-    await change_stream(nc, "OUT", max_msgs=-1, discard="new")
-    messages = await arrived(nc, "OUT", 41)
-    assert_order(ordering, messages)
+    two = await failed_over(nc, run_gateway, route, STRICT)
     assert two.stats().outcomes["published"] == 40
 
 
