@@ -44,7 +44,7 @@ class GatewayFacts:
         )
 
     def routes(self) -> list[facts.RouteFact]:
-        """All routes in the order of the config; a disabled one has no more than its name."""
+        """All routes; disabled ones are the last, and have no more than their name."""
         compiled = self._routes()
         return [_route(stats, compiled.get(name)) for name, stats in self._stats.routes.items()]
 

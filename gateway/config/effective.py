@@ -29,6 +29,17 @@ _PASSWORD = re.compile(r"^([a-z+]+://)(.*)@", re.IGNORECASE | re.DOTALL)
 
 def effective(loaded: Loaded) -> dict[str, Any]:
     """The config as plain data in the order of the model; fields without a value are left out."""
+    plain: dict[str, Any] = msgspec.to_builtins(_dressed(loaded), enc_hook=_undressed)
+    return plain
+
+
+def effective_yaml(loaded: Loaded) -> str:
+    """The same as YAML, which a gateway could load again but for the masked secrets."""
+    return yaml.dump(_dressed(loaded), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _dressed(loaded: Loaded) -> dict[str, Any]:
+    """The same, with texts that stood in quotes known as such."""
     assert loaded.config is not None, "a config with errors has no effect"
     written: dict[str, Any] = as_written(loaded.config, loaded.effective_root)
     _derive_again(written, loaded.effective_root)
@@ -40,13 +51,14 @@ def effective(loaded: Loaded) -> dict[str, Any]:
     return ordered
 
 
-def effective_yaml(loaded: Loaded) -> str:
-    """The same as YAML, which a gateway could load again but for the masked secrets."""
-    return yaml.dump(effective(loaded), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
-
-
 class _AsIs(str):
     """Text that stood in quotes: what its `${...}` become is no number and no boolean."""
+
+
+def _undressed(value: object) -> str:
+    if isinstance(value, _AsIs):
+        return str(value)
+    raise NotImplementedError
 
 
 class _Dumper(yaml.SafeDumper):

@@ -8,7 +8,8 @@ import tempfile
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import msgspec
 
 from ..app import Application
 from ..config import model
+from ..config.effective import effective
 from ..config.loader import examine
 from ..errors import ConfigError
 from ..jetstream.server import EmbeddedServer, free_port
@@ -114,7 +116,9 @@ def _application(file: Path | None, url: str) -> Application:
     config = msgspec.structs.replace(
         loaded.config, nats=model.Nats(servers=[url]), http=model.Http(listen=f"127.0.0.1:{free_port()}")
     )
-    return Application(config, loaded.registry)
+    app = Application(config, loaded.registry)
+    app.effective = partial(effective, replace(loaded, config=config))
+    return app
 
 
 @contextmanager

@@ -76,7 +76,7 @@ class RouteFact(Fact, frozen=True):
 
 
 class Routes(Fact, frozen=True):
-    """All routes, in the order of the config; disabled ones too."""
+    """All routes; disabled ones are the last."""
 
     routes: list[RouteFact]
 

@@ -118,6 +118,7 @@ def test_what_is_expanded_is_shown_as_it_stands_in_the_file(registry: Registry) 
     assert route["source"]["durable"] == "${NAME:-envgw}-${RN:-x}"
     assert route["targets"][0]["name"] == "${T:-co}.a"
     assert (route["enabled"], route["max-in-flight"]) == ("${EN:-true}", "${N}")
+    assert msgspec.json.decode(msgspec.json.encode(shown)) == shown, "plain data, quoted or not"
 
 
 def test_what_is_expanded_loads_again_as_the_same_config(registry: Registry) -> None:

@@ -36,9 +36,9 @@ async def ask(gateway: GatewayProcess, path: str, method: str = "GET", **headers
 
 
 async def test_routes_tell_what_they_are_and_what_they_did(streams: Client, gateway_process: StartGateway) -> None:
-    """Names, places and counts; disabled routes are there, too."""
+    """Names, places and counts; disabled routes are there, too, behind the others."""
     off = {**route("off", "in.off", "out.off"), "enabled": False}
-    gateway = await gateway_process({"routes": [{**ONE, "filters": [{"subject": ["in.>"]}]}, off]})
+    gateway = await gateway_process({"routes": [off, {**ONE, "filters": [{"subject": ["in.>"]}]}]})
     await publish(streams, "in.one", 5)
     await streams.jetstream().publish("in.one", b"no JSON")
 
@@ -64,9 +64,11 @@ async def test_the_config_is_the_running_one_with_secrets_masked(
 ) -> None:
     """After a reload the new one, after a refused reload still the old one."""
     redact = {"redact": {"paths": ["card"], "with": "hmac", "key": SECRET}}
-    gateway = await gateway_process({"routes": [{**ONE, "transforms": [redact]}]})
+    told = {**ONE, "description": "of ${WHO:-nobody: yet}", "transforms": [redact]}
+    gateway = await gateway_process({"routes": [told]})
     _, first = await ask(gateway, "/api/v1/config")
     assert SECRET not in json.dumps(first)
+    assert first["config"]["routes"][0]["description"] == told["description"]
     assert first["config"]["routes"][0]["transforms"][0]["redact"]["paths"] == ["card"]
     assert first["config"]["routes"][0]["dead-letter"] == {"subject": "dlq.{$route}"}
     assert (await ask(gateway, "/api/v1/version"))[1]["config"] == first["digest"]

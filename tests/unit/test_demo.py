@@ -11,6 +11,7 @@ import logging
 import pytest
 
 from gateway.demo.orders import ACCIDENTS, shop
+from gateway.demo.run import _application
 from gateway.demo.screen import Lines, Live
 from gateway.demo.table import Table, count_all, percentile, shown
 from gateway.runtime.stats import Buckets, GatewayStats, RouteState, RouteStats
@@ -26,6 +27,13 @@ def stats_of(**routes: tuple[int, int, int, int]) -> GatewayStats:
         route.outcomes["filtered"], route.outcomes["dead_lettered"] = filtered, dead
         stats.routes[name] = route
     return stats
+
+
+async def test_its_config_can_be_asked_for() -> None:
+    """The admin API shows the one that runs, with the demo's own server."""
+    shown = _application(None, "nats://127.0.0.1:1").effective()
+    assert shown["nats"]["servers"] == ["nats://127.0.0.1:1"]
+    assert len(shown["routes"]) == 4
 
 
 def test_the_shop_repeats_itself() -> None:
