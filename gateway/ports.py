@@ -77,8 +77,6 @@ class Account(msgspec.Struct, frozen=True):
     """The highest stream sequence given out."""
     ack_pending: int
     """Messages given out, to anybody, and not settled."""
-    pending: int = 0
-    """Messages not given out yet."""
 
 
 class LaneSink(Protocol):

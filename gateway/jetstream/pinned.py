@@ -66,7 +66,6 @@ class PinnedSource(JetStreamSource):
             floor=info["ack_floor"]["stream_seq"],
             delivered=given["stream_seq"],
             ack_pending=int(info.get("num_ack_pending", 0)),
-            pending=int(info.get("num_pending", 0)),
         )
 
     async def set_back(self) -> bool:

@@ -222,22 +222,20 @@ class Ordering:
             account = await self._source.account()
             if now_round != self._round:
                 return
-            if not self._source.pinned:
-                self._look_at = self._now() + STANDBY_LOOK
-                if self._orphaned(account):
-                    await self._set_back(account)
-                return
-            self._look_at = self._now() + LOOK
-            if self._judge(account):
+            self._look_again()
+            if self._judge(account) if self._source.pinned else self._orphaned(account):
                 await self._set_back(account)
         except RouteFault as fault:
-            self._look_at = self._now() + LOOK
+            self._look_again()
             if fault.code == "consumer-changed":
                 self._owner.source_lost(fault.code, fault.text)
 
+    def _look_again(self) -> None:
+        self._look_at = self._now() + (LOOK if self._source.pinned else STANDBY_LOOK)
+
     def _orphaned(self, account: Account) -> bool:
-        """Whether nobody is active, and nothing would make anybody so: all there is was given to one that is gone."""
-        alone = not self._source.elsewhere and account.ack_pending > 0 and account.pending == 0
+        """Whether nobody is active, and nothing makes anybody so: all that may be given out has one that is gone."""
+        alone = not self._source.elsewhere and account.ack_pending > 0
         self._looks = self._looks + 1 if alone else 0
         self._most_missing = account.ack_pending
         return self._looks >= SURE

@@ -130,6 +130,18 @@ async def test_strict_goes_on_though_nothing_new_comes_that_could_make_a_standby
     assert_order(STRICT, await arrived(nc, "OUT", 9))
 
 
+async def test_strict_goes_on_though_all_that_may_be_given_out_was_given_to_one_that_is_gone(
+    nc: Client, streams: None, run_gateway: RunGateway, route: Route
+) -> None:
+    """Events wait, and max-ack-pending keeps them from a standby: none would make it active before ack-wait."""
+    source = {"ack-wait": "60s", "max-ack-pending": 8}
+    config = {"routes": [route(ordering=STRICT, source=source, **{"max-in-flight": 16})]}
+    one, _ = await pair(nc, run_gateway, config)
+    await one.crash()
+    await change_stream(nc, "OUT", max_msgs=-1, discard="new")
+    assert_order(STRICT, await arrived(nc, "OUT", 17))
+
+
 async def _nothing_waits(nc: Client) -> bool:
     return (await consumer_state(nc, "IN", "gateway-r"))["num_pending"] == 0
 
