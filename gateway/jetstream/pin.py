@@ -25,7 +25,7 @@ SINCE = (2, 11)
 RESET_SINCE = (2, 14)
 """The server that can set a consumer back."""
 TAG = "pin"
-"""Ends the inbox of a renewal, where a pull has its number."""
+"""Begins the end of a renewal's inbox, where a pull has its number."""
 
 _HEADER = b"\r\nNats-Pin-Id: "
 _HINT = "set source.manage to update, which changes it and keeps its place, or give the route a durable of its own"
@@ -40,6 +40,7 @@ class Pin:
         self.elsewhere = False
         """Whether another reader had it when the consumer was last looked at."""
         self._group = GROUP
+        self._gains = 0
         self._since = 0
         self._renewed_at = 0.0
 
@@ -71,12 +72,18 @@ class Pin:
             return False
         self.id = ident
         self.elsewhere = False
+        self._gains += 1
         self._since = last_pull
         return True
 
-    def lost(self, pull: str) -> bool:
-        """The server calls the id of a pull wrong; True when that is the one we have."""
-        if self.id is None or (pull.isdigit() and int(pull) <= self._since):
+    @property
+    def tag(self) -> str:
+        """Ends the inbox of the renewals with this id."""
+        return f"{TAG}{self._gains}"
+
+    def lost(self, asked: str) -> bool:
+        """The server calls the id of a pull, or of a renewal, wrong; True when that is the one we have."""
+        if self.id is None or not (asked == self.tag or (asked.isdigit() and int(asked) > self._since)):
             return False
         self.id = None
         return True

@@ -16,8 +16,6 @@ from .source import JetStreamSource
 
 log = logging.getLogger("gateway.nats")
 
-_RENEWED = f".{TAG}"
-
 
 class PinnedSource(JetStreamSource):
     """One durable with a pinned priority group. Asks with the pin once it has it, and keeps it while it lives."""
@@ -109,7 +107,7 @@ class PinnedSource(JetStreamSource):
         """The watchdog, and the sign of life the server wants of who has the pin, whatever keeps us from pulling."""
         renewal = self._pin.renewal(time.monotonic())
         if renewal is not None:
-            head = f"PUB {self._next} {self._inbox}.{TAG} {len(renewal)}\r\n"
+            head = f"PUB {self._next} {self._inbox}.{self._pin.tag} {len(renewal)}\r\n"
             self._connection.wire.write(head.encode() + renewal + b"\r\n")
         super().check(now)
 
@@ -134,7 +132,7 @@ class PinnedSource(JetStreamSource):
                 self._given = None
                 self._pin_changed(True)
             self._count(reply)
-        elif subject.endswith(_RENEWED):
+        elif subject.rpartition(".")[2].startswith(TAG):
             # A word about the renewal: the pulls that stand may have died with a server all the same.
             alive_at = self._alive_at
             super()._arrived(subject, reply, header_block, data)
@@ -160,7 +158,7 @@ class PinnedSource(JetStreamSource):
             if self._pin.lost(tag):
                 self._pulls.clear()
                 self._pin_changed(False)
-        elif tag == TAG and (code in (404, 408) or (code == 409 and "size exceeds maxbytes" in text.lower())):
+        elif tag.startswith(TAG) and (code in (404, 408) or (code == 409 and "size exceeds maxbytes" in text.lower())):
             self._served = True
             self._refusals = 0
         else:

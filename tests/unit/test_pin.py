@@ -49,6 +49,17 @@ def test_a_word_about_an_older_id_loses_nothing() -> None:
     assert not known.lost("5")
 
 
+def test_a_late_word_about_a_renewal_with_an_older_id_loses_nothing() -> None:
+    """The pin lapsed and came again by a pull that stood, before the server had read the last renewal."""
+    known = Pin()
+    known.gained("abc", 3)
+    old = known.tag
+    known.gained("def", 3)
+    assert not known.lost(old)
+    assert known.lost(known.tag)
+    assert known.id is None
+
+
 def test_a_renewal_is_due_now_and_then_and_only_with_the_pin() -> None:
     """No message is of one byte, so it brings none."""
     known = Pin()
