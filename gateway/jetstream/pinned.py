@@ -113,8 +113,9 @@ class PinnedSource(JetStreamSource):
 
     async def close(self) -> None:
         """Stop delivering, and let another replica have the pin at once."""
-        held = self._pin.let_go()
         await super().close()
+        # Not before: it may come with what was on its way.
+        held = self._pin.let_go()
         if held is not None:
             source = self._route.source
             subject = f"{self._api.prefix}.CONSUMER.UNPIN.{source.stream}.{source.durable}"

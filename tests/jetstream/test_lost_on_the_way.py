@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from nats.aio.client import Client
 
+from gateway.jetstream import pin
 from gateway.jetstream.pinned import PinnedSource
 from gateway.ports import OrderedSource
 from gateway.runtime.ordered_lane import OrderedLane
@@ -92,3 +93,30 @@ async def test_a_source_closed_while_it_is_set_back_listens_no_more(
     setting_back.cancel()
     await asyncio.gather(setting_back, return_exceptions=True)
     assert not listens()
+
+
+async def test_a_pin_that_comes_while_the_source_is_closed_is_given_back(
+    nc: Client, streams: None, run_gateway: RunGateway, route: Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would have to lapse, with nobody who renews it, before another replica is given anything."""
+    monkeypatch.setattr(pin, "TIMEOUT", 600.0)
+    gateway = await run_gateway({"routes": [route(ordering=STRICT)]})
+    source = ordered(gateway)._source
+    assert isinstance(source, PinnedSource)
+    wire, sid = source._connection.wire, source._sid
+    detach = wire.detach
+
+    async def given_first(listener: int) -> None:
+        if listener == sid:
+            await publish(nc, range(1))
+            await eventually(lambda: source.pinned)
+        await detach(listener)
+
+    monkeypatch.setattr(wire, "detach", given_first)
+    await gateway.stop()
+    assert not source.pinned
+
+    async def nobody_has_it() -> bool:
+        return not (await consumer_state(nc, "IN", "gateway-r"))["priority_groups"][0].get("pinned_client_id")
+
+    await eventually(nobody_has_it)
