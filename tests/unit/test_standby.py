@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from gateway.delivery import Delivery
@@ -33,6 +34,22 @@ class PinnedFake(FakeSource):
         assert self.sink is not None
         for n in range(1, events + 1):
             self.sink.delivered(Delivery("orders.created", b"", b'{"n":1}', str(n), n, 1, STORED_NS))
+
+
+class Unanswered(PinnedFake):
+    """A source whose consumer says nothing of itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.left = asyncio.Event(), asyncio.Event()
+
+    async def account(self) -> Account:
+        self.asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.left.set()
+        return await super().account()
 
 
 async def lane_of(source: PinnedFake) -> OrderedLane:
@@ -76,3 +93,14 @@ async def test_a_standby_that_drains_asks_for_nothing_more() -> None:
     lane.start(SourceInfo(CREATED, 30.0))
     lane.sweep()
     assert source.pulls == 0
+
+
+async def test_a_lane_that_closes_leaves_no_look_behind() -> None:
+    """A server that does not answer would keep it for seconds, and with it all that the lane holds."""
+    source = Unanswered()
+    lane = await lane_of(source)
+    lane.start(SourceInfo(CREATED, 30.0))
+    lane.sweep()
+    await asyncio.wait_for(source.asked.wait(), 5)
+    lane.close()
+    await asyncio.wait_for(source.left.wait(), 5)
