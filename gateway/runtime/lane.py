@@ -332,6 +332,8 @@ class Lane:
         self.window.forget()
         self._waiting.clear()
         self._journey.forget()
+        if self._draining:
+            self.empty.set()
 
     def _left(self, entry: Entry | None = None) -> None:
         """An entry left the window."""

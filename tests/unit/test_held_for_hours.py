@@ -147,3 +147,15 @@ async def test_an_answer_to_what_was_forgotten_settles_nothing() -> None:
     late.publisher.unanswered = answered
     late.publisher.answer()
     assert late.source.settled == ["1"]
+
+
+async def test_a_drain_waits_for_nothing_that_was_forgotten() -> None:
+    """The connection was away for longer than ack-wait in the middle of it: the server has given all of it away."""
+    held = bed()
+    held.run(2)
+    held.lane.begin_drain()
+    assert held.lane.window.entries
+    assert not held.lane.empty.is_set()
+    held.lane.disconnected_for(31)
+    assert not held.lane.window.entries
+    assert held.lane.empty.is_set()
