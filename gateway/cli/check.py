@@ -15,7 +15,7 @@ from ..errors import ServerUnreachable
 from ..problems import Code, Problem
 from ..routing.compile import compile_config
 from .exits import FINDINGS, UNREACHABLE
-from .options import config_option, duration, json_option, plugin_option
+from .options import config_option, json_option, plugin_option, timeout
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -37,15 +37,7 @@ class Checked:
 @json_option
 @click.option("--strict", is_flag=True, help="Warnings count as findings.")
 @click.option("--live", is_flag=True, help="Ask the servers of the config, too, whether they hold what it needs.")
-@click.option(
-    "--timeout",
-    "patience",
-    default="5s",
-    show_default=True,
-    metavar="TIME",
-    callback=duration,
-    help="How long --live waits for a server.",
-)
+@timeout("How long --live waits for a server.")
 @click.argument("paths", nargs=-1, metavar="[FILE|FOLDER]...")
 @click.pass_context
 def check(

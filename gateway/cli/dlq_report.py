@@ -208,7 +208,7 @@ def _counts(tally: Tally) -> dict[str, Any]:
 def _sums(tally: Tally, sent: str) -> str:
     words = [f"{tally.published:,} {sent}"]
     if tally.proved:
-        words.append(f"{count(tally.proved, 'copy').replace('copys', 'copies')} there from a run before")
+        words.append(f"{count(tally.proved, 'copy', 'copies')} there from a run before")
     if tally.dead_lettered:
         words.append(f"{count(tally.dead_lettered, 'dead letter')} again")
     if tally.gone:

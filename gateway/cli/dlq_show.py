@@ -84,7 +84,7 @@ def _body(data: bytes) -> tuple[str, Any]:
 
 def _lines(letter: Letter) -> list[str]:
     failed = f"{letter.code} in {letter.step or '?'}"
-    tried = f"{count(letter.attempts, 'try').replace('trys', 'tries')}" if letter.attempts else ""
+    tried = count(letter.attempts, "try", "tries") if letter.attempts else ""
     facts = [
         ("letter", f"{letter.place}, under {printable(letter.subject)}"),
         ("stored", instant(letter.stored_ns)),

@@ -22,9 +22,9 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
-def count(number: int, what: str = "letter") -> str:
+def count(number: int, one: str = "letter", many: str = "") -> str:
     """`1 letter`, `2,000 letters`."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 def document(letter: Letter) -> dict[str, Any]:

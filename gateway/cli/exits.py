@@ -14,8 +14,8 @@ UNREACHABLE: Final = 69
 INTERNAL: Final = 70
 """A fault of the gateway itself."""
 TRY_AGAIN: Final = 75
-"""Not now: the HTTP port is taken (`run`), or the connection was closed for good (one-shot commands)."""
+"""Not now: the HTTP port is taken (`run`), or the connection was lost or closed for good (one-shot commands)."""
 CONFIG_INVALID: Final = 78
-"""`run` cannot use its config."""
+"""The config cannot be used; where finding that out is what the command is for, FINDINGS."""
 INTERRUPTED: Final = 130
 """Ended by Ctrl-C."""

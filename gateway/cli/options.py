@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import click
 
 from ..errors import ConfigProblem
@@ -49,12 +51,11 @@ def duration(ctx: click.Context, parameter: click.Parameter, text: str) -> float
         raise click.BadParameter(f"{problem.text}; {problem.hint}", ctx, parameter) from problem
 
 
-timeout_option = click.option(
-    "--timeout",
-    "patience",
-    default="5s",
-    show_default=True,
-    metavar="TIME",
-    callback=duration,
-    help="How long a server is waited for.",
-)
+def timeout(help: str) -> Callable[[click.decorators.FC], click.decorators.FC]:
+    """The option that says how long a command waits."""
+    return click.option(
+        "--timeout", "patience", default="5s", show_default=True, metavar="TIME", callback=duration, help=help
+    )
+
+
+timeout_option = timeout("How long a server is waited for.")

@@ -23,9 +23,9 @@ Results go to stdout, notices and warnings to stderr. Options stand after the co
 | 2 | wrong usage: an option or argument that does not exist |
 | 69 | no connection to a server in time; never from `run`, which waits for one |
 | 70 | a fault of the gateway itself; `GATEWAY_DEBUG=1` prints the traceback |
-| 75 | not now: the HTTP port of `run` is taken |
-| 78 | the config of `run` or `demo` is invalid or unreadable |
-| 128 + n | ended at once by signal n: Ctrl-C, or the second signal during a drain |
+| 75 | not now: the HTTP port of `run` is taken, or a one-shot command lost its connection |
+| 78 | the config is invalid or unreadable; `check`, `config` and `permissions` end with 1 |
+| 128 + n | ended by signal n: Ctrl-C, the second signal during a drain, or a redrive that was told to stop |
 """
 
 
