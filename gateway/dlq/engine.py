@@ -158,7 +158,8 @@ class Run:
             self._remover.close()
             self._listener.progress(self._tally)
         if self._remover.left:
-            raise self._remover.fault or ConnectionGone(self._lost())
+            away = self._remover.fault is None and not self._shop.edge.connected
+            raise ConnectionGone(self._lost()) if away else self._remover.excuse
 
     async def _prepared(self, share: Share) -> CompiledRoute:
         shop, letters = self._shop, self._letters

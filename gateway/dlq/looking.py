@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
-from ..errors import Retry
 from ..routing.redrive import Letter
 from .remover import Remover
 from .selection import Selection, Sieve
@@ -130,5 +129,5 @@ async def purge(
         found.add(sieve)
         removed = tally.removed
         if remover.left:
-            raise remover.fault or Retry("nobody answers for the removals", code="unavailable")
+            raise remover.excuse
     return removed

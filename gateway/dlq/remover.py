@@ -56,6 +56,11 @@ class Remover:
         """Letters not removed yet, though they may go."""
         return len(self._waiting) + self._at_work
 
+    @property
+    def excuse(self) -> Exception:
+        """Why letters are left after `flushed`."""
+        return self.fault or Retry("nobody answers for the removals", code="unavailable")
+
     def remove(self, sequence: int) -> None:
         """Have a letter removed."""
         self._waiting.append(sequence)

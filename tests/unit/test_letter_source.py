@@ -58,6 +58,7 @@ async def test_a_fault_of_the_program_while_letters_are_removed_ends_the_run() -
     await asyncio.wait_for(remover.failed.wait(), 5)
     assert isinstance(remover.fault, ZeroDivisionError)
     assert remover.left == 1
+    assert remover.excuse is remover.fault
     remover.close()
 
 
