@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from ..errors import Retry
+from ..subjects import key_is_legal
 from .api import STREAM_NOT_FOUND, ApiError, ApiUnavailable, JetStreamApi
 from .bucket import Bucket
 
@@ -75,7 +76,7 @@ async def records(api: JetStreamApi, bucket: Bucket, name: str) -> tuple[list[Re
     start = f"$KV.{name}."
     info = await api.request(f"STREAM.INFO.KV_{name}", {"subjects_filter": f"{start}replica.>"})
     keys = [subject.removeprefix(start) for subject in info["state"].get("subjects") or {}]
-    values = await asyncio.gather(*(bucket.get(key) for key in keys))
+    values = await asyncio.gather(*(bucket.get(key) for key in keys if key_is_legal(key)))
     found = [replica for value in values if value and (replica := _read(value)) is not None]
     return found, int(info["state"]["last_seq"])
 

@@ -16,7 +16,7 @@ from tests.support.eventually import eventually
 from tests.support.logged import logged
 from tests.support.running import RunningGateway
 from tests.support.servers import gateway_url, permissions, restart_with
-from tests.support.streams import api, count
+from tests.support.streams import api, consumer_state, count
 
 pytestmark = pytest.mark.usefixtures("streams")
 
@@ -65,6 +65,17 @@ async def test_the_record_of_a_replica_that_died_dies_after_it(run_gateway: RunG
     await eventually(lambda: seen(one) == (2, 1))
     await two.crash()
     await eventually(lambda: seen(one) == (1, 1))
+
+
+async def test_a_record_under_no_legal_key_is_none_of_ours(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    """Anybody who may write to the bucket could otherwise keep a route from starting."""
+    await (await run_gateway({"routes": [route()]})).stop()
+    await js.publish("$KV.gateway-gateway.replica.a!b", b"{}")
+    gateway = await run_gateway({"routes": [route(source={"max-ack-pending": 7, "manage": "update"})]})
+    assert (await consumer_state(nc, "IN", "gateway-r"))["config"]["max_ack_pending"] == 7
+    assert seen(gateway) == (1, 1)
 
 
 @pytest.mark.usefixtures("quick")
