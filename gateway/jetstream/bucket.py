@@ -11,15 +11,16 @@ from base64 import b64decode
 from collections.abc import AsyncIterator
 
 import nats.errors
-import nats.js.errors
 
 from ..errors import Retry
+from ..ports import Answer
 from ..subjects import key_is_legal
+from .answers import read
 from .api import MESSAGE_NOT_FOUND, ApiError, ApiUnavailable, JetStreamApi
 from .feed import Feed, is_deletion
 
-WRONG_REVISION = 10071
-"""What the server says when a key has changed since the revision named."""
+WRONG_REVISION = "(10071)"
+"""How the server's answer ends when a key has changed since the revision named."""
 PATIENCE = 5.0
 """Seconds for a value to be stored."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
@@ -69,7 +70,7 @@ class Bucket:
 
     async def put(self, key: str, value: bytes) -> int:
         """Store; returns the revision. Raises Retry when nobody says it is stored, ValueError for what cannot be."""
-        return await self._store(key, value, {})
+        return self._revision(await self._store(key, value, {}))
 
     async def swap(self, key: str, value: bytes | None, revision: int) -> int | None:
         """Store, or with None delete, while `revision` is the key's newest; None when somebody else was faster.
@@ -79,19 +80,19 @@ class Bucket:
         headers = {"Nats-Expected-Last-Subject-Sequence": str(revision)}
         if value is None:
             headers["KV-Operation"] = "DEL"
-        try:
-            return await self._store(key, value or b"", headers)
-        except Retry as error:
-            cause = error.__cause__
-            if isinstance(cause, nats.js.errors.APIError) and cause.err_code == WRONG_REVISION:
-                return None
-            raise
+        answer = await self._store(key, value or b"", headers)
+        return None if answer.text.endswith(WRONG_REVISION) else self._revision(answer)
 
     async def delete(self, key: str) -> None:
         """Leave a mark that the key has no value any more; raises Retry when nobody says that it is stored."""
-        await self._store(key, b"", {"KV-Operation": "DEL"})
+        self._revision(await self._store(key, b"", {"KV-Operation": "DEL"}))
 
-    async def _store(self, key: str, value: bytes, headers: dict[str, str]) -> int:
+    def _revision(self, answer: Answer) -> int:
+        if answer.ack is None:
+            raise Retry(f"bucket {self._name}: {answer.text or 'what came is no answer of a stream'}")
+        return answer.ack.seq
+
+    async def _store(self, key: str, value: bytes, headers: dict[str, str]) -> Answer:
         self._check(key)
         wire = self._api.connection.wire
         if len(value) > wire.max_payload:
@@ -100,12 +101,12 @@ class Bucket:
         way = "" if self._api.prefix == "$JS.API" else f"{self._api.prefix}."
         subject = f"{way}{self._prefix}{key}"
         try:
-            ack = await wire.jetstream().publish(subject, value, PATIENCE, headers=headers or None)
+            reply = await wire.request(subject, value, PATIENCE, headers=headers or None)
         except (nats.errors.Error, TimeoutError, OSError) as error:
             if self._api.connection.denied(subject):
                 raise Retry(f"bucket {self._name}: no permission to publish to {subject}") from error
             raise _retry(self._name, error) from error
-        return int(ack.seq)
+        return read(b"", reply.data)
 
     async def watch(self, key: str = ">") -> AsyncIterator[tuple[str, bytes | None]]:
         """Present values, then changes; raises Retry when one may have been missed."""

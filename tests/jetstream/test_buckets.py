@@ -44,6 +44,21 @@ async def test_values_are_read_and_written(edge: JetStreamApi, js: JetStreamCont
         assert await bucket.get("a.b") is None
 
 
+@pytest.mark.parametrize("answer", [b"", b"junk", b"[]", b"7", b"\xff", b"{}", b'{"stream": "KV_B"}', b'{"error": 5}'])
+async def test_an_answer_that_is_none_says_of_nothing_that_it_is_stored(
+    edge: JetStreamApi, nc: Client, answer: bytes
+) -> None:
+    """Anybody can subscribe to where a key is stored, and answer."""
+
+    async def respond(message: Any) -> None:
+        await message.respond(answer)
+
+    await nc.subscribe("$KV.B.k", cb=respond)
+    await nc.flush()
+    with pytest.raises(Retry):
+        await Bucket(edge, "B", "B").put("k", b"1")
+
+
 async def test_a_swap_succeeds_only_while_nobody_else_has_written(edge: JetStreamApi, js: JetStreamContext) -> None:
     """What a lease stands on: of two that want the key, one gets it."""
     await js.create_key_value(bucket="B")
