@@ -66,7 +66,9 @@ class _Gateway:
         command = tied_to_us([sys.executable, "-m", "gateway", "run", "-c", str(self._config)])
         begun = time.perf_counter()
         self._process = subprocess.Popen(command, env={**os.environ, "PYTHONUNBUFFERED": "1"})  # noqa: ASYNC220
-        while await self.get("/readyz?strict=1") != 200:  # noqa: ASYNC110 - only asking tells
+        while await self.get("/readyz?strict=1") != 200:
+            if self._process.poll() is not None:
+                raise RuntimeError(f"the gateway ended with {self._process.returncode}")
             await asyncio.sleep(_POLL)
         return time.perf_counter() - begun
 

@@ -287,7 +287,7 @@ def _check_plain(text: str, step: str, stars: bool) -> None:
 
 def _index(text: str, stars: bool) -> str:
     if text.isdecimal():
-        return str(int(text))
+        return text.lstrip("0") or "0"
     return "*" if stars else "0"
 
 

@@ -51,6 +51,7 @@ def test_what_is_no_path_is_refused(text: str) -> None:
         ("items[*].sku", "items.0;"),
         ("items[]", "items.0;"),
         ("items[-1]", "items.0;"),
+        pytest.param(f"items[{'9' * 5000}]", "items.999", id="more digits than an int takes"),
         ("items.*", "items.0;"),
         ("a.**", "items.0;"),
         ("card*", '"card*"'),
