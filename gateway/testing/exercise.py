@@ -75,7 +75,7 @@ def _refuses(made: Filter | Transform, event: Event) -> bool:
         watched(call)
     except EventError:
         return True
-    except Exception:  # noqa: BLE001 - the slip; its place has been said
+    except (Exception, SystemExit):  # noqa: BLE001 - the slip; its place has been said
         return False
     return False
 
@@ -106,7 +106,7 @@ def _codec(made: Codec) -> Iterator[str]:
     wrong: dict[str, None] = {}
     bodies = [body for payload in _ODD_PAYLOADS for body in _decoded(made, payload, none, wrong)]
     for body in [*_ODD_BODIES, *bodies]:
-        raised: list[Exception] = []
+        raised: list[BaseException] = []
         encoded = _answer(made.encode, body, none, raised=raised)
         if raised:
             continue
@@ -120,7 +120,7 @@ def _codec(made: Codec) -> Iterator[str]:
 
 def _decoded(made: Codec, payload: bytes, headers: Headers, wrong: dict[str, None]) -> list[Any]:
     """The body, if it is one; what is wrong with it and its attributes is added to `wrong`."""
-    raised: list[Exception] = []
+    raised: list[BaseException] = []
     body = _answer(made.decode, payload, headers, "orders.created", raised=raised)
     if raised:
         return []
@@ -136,16 +136,16 @@ def _decoded(made: Codec, payload: bytes, headers: Headers, wrong: dict[str, Non
     return [body]
 
 
-def _answer(method: Callable[..., Any], *arguments: Any, raised: list[Exception]) -> Any:
+def _answer(method: Callable[..., Any], *arguments: Any, raised: list[BaseException]) -> Any:
     """What a method gives. What it raises, as it may (that is a dead letter), is added to `raised` instead.
 
     Raises Unended and _Slow.
     """
 
-    async def call() -> tuple[Any, Exception | None]:
+    async def call() -> tuple[Any, BaseException | None]:
         try:
             return method(*arguments), None
-        except Exception as error:  # noqa: BLE001 - a refusal, in whatever form
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a refusal, in whatever form
             return None, error
 
     value, error = _timed(call)

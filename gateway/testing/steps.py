@@ -190,7 +190,7 @@ async def _run(route: CompiledRoute, event: Event) -> StepResult:
             value = step.call(result.event) if result.awaitable is None else await result.awaitable
             if inspect.isawaitable(value):
                 value = await value
-        except Exception as error:  # noqa: BLE001 - whatever a component raises is a verdict, as in a route
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a component raises is a verdict, as in a route
             result = failed_step(step, error)
         else:
             result = resume(route, result, value)

@@ -128,6 +128,26 @@ def test_a_config_nobody_can_read_is_a_complaint(component: type[Any], name: str
     assert f"its Config holds {name}, which cannot be read from a config" in complaints(component)
 
 
+class Quitter(Filter, name="quitter"):
+    """Ends the process, as a script would."""
+
+    def accepts(self, event: Event) -> bool:
+        raise SystemExit(3)
+
+
+class QuitterWithin(Transform, name="quitter-within"):
+    """Is a coroutine, and does the same."""
+
+    async def apply(self, event: Event) -> Event:
+        raise SystemExit(3)
+
+
+@pytest.mark.parametrize("component", [Quitter, QuitterWithin])
+def test_a_component_that_would_end_the_process_is_a_complaint(component: type[Any]) -> None:
+    """A gateway goes on, and so does the check, which could end with a good exit code else."""
+    assert "-error: SystemExit" in complaints(component)
+
+
 class Good(Codec, name="good"):
     """Texts."""
 
