@@ -57,9 +57,9 @@ async def test_kill_9_at_any_moment_leaves_a_chain_that_verifies(
     )
     events = 0
     for _ in range(4):
+        before = await count(nc, "AUDIT")
         await publish(nc, "in.one", 1500)
         events += 1500
-        before = await count(nc, "AUDIT")
         await eventually(lambda before=before: _over(nc, before + 50), 30, interval=0.001)
         gateway.kill9()
         report = await stored_chain(nc)

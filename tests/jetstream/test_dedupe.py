@@ -17,7 +17,7 @@ from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, in_flight, settled
 from tests.support.eventually import eventually
 from tests.support.proxy import Proxy
-from tests.support.streams import count, make_stream
+from tests.support.streams import change_stream, count, make_stream
 
 pytestmark = pytest.mark.usefixtures("streams")
 
@@ -122,7 +122,7 @@ async def test_a_crash_after_a_part_of_the_fan_out_leaves_no_gap(
     await eventually(lambda: _one_in_flight(nc))
     gateway.kill9()
     await js.purge_stream("FULL")
-    await take_more(nc)
+    await change_stream(nc, "FULL", max_msgs=100)
     await gateway.start()
     await publish(js, 1, 2)
     await settled(nc, timeout=25)
@@ -134,13 +134,6 @@ async def _one_in_flight(nc: Client) -> bool:
     held = await in_flight(nc)
     assert held == 1, held
     return True
-
-
-async def take_more(nc: Client) -> None:
-    """Let FULL take more than one message from now on."""
-    body = {"name": "FULL", "subjects": ["full.>"], "storage": "file", "max_msgs": 100}
-    answer = json.loads((await nc.request("$JS.API.STREAM.UPDATE.FULL", json.dumps(body).encode())).data)
-    assert "error" not in answer, answer
 
 
 async def test_killed_before_its_acknowledgement_an_event_is_not_its_own_duplicate(

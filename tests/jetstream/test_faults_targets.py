@@ -191,7 +191,7 @@ async def test_an_account_without_storage_left_holds_events_instead_of_dead_lett
         gateway = await run_gateway({"routes": [route()]})
         gateway.lane().pause()
         for number in range(5):
-            await mine.request("in.a", b"%d" % number)
+            await mine.request("in.a", b"%d" % number, timeout=5)
         assert await storage_used_up(mine) > 5
         await gateway.stop()
         gateway = await run_gateway({"routes": [route()]}, wait=False)

@@ -12,7 +12,7 @@ from gateway.jetstream.source import JetStreamSource
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, settled
 from tests.support.eventually import eventually
-from tests.support.streams import count, make_stream
+from tests.support.streams import change_stream, count, make_stream
 
 pytestmark = pytest.mark.usefixtures("streams")
 
@@ -79,9 +79,7 @@ async def test_after_a_crash_in_the_middle_of_the_fan_out_only_the_gaps_are_fill
     await arrived(nc, "FULL", 2)
     await eventually(lambda: first.stats().circuit_open)
     await first.crash()
-    body = {"name": "FULL", "subjects": ["full.>"], "storage": "file", "max_msgs": 100}
-    answer = json.loads((await nc.request("$JS.API.STREAM.UPDATE.FULL", json.dumps(body).encode())).data)
-    assert "error" not in answer, answer
+    await change_stream(nc, "FULL", max_msgs=100)
     second = await run_gateway({"routes": [{**config, "targets": targets[::-1]}]})
     await settled(nc)
     await arrived(nc, "OUT", 3)

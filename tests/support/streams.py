@@ -43,7 +43,7 @@ class Stored:
         return json.loads(self.data)
 
 
-async def api(nc: Client, request: str, body: dict[str, Any] | None = None, timeout: float = 5.0) -> dict[str, Any]:
+async def api(nc: Client, request: str, body: dict[str, Any] | None = None, timeout: float = 15.0) -> dict[str, Any]:
     """One JetStream API request, the answer as it came, `error` included."""
     message = await nc.request(f"$JS.API.{request}", json.dumps(body).encode() if body else b"", timeout=timeout)
     answer: dict[str, Any] = json.loads(message.data)
