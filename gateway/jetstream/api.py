@@ -71,8 +71,10 @@ class JetStreamApi:
         except (nats.errors.TimeoutError, TimeoutError) as error:
             if self.denied(full):
                 raise ApiDenied(f"{full}: no permission to publish there") from error
-            if self.connection.deaf:
-                raise ApiDenied(f"no permission to subscribe to {self.connection.deaf}, where answers come") from error
+            if self.connection.denials.deaf:
+                raise ApiDenied(
+                    f"no permission to subscribe to {self.connection.denials.deaf}, where answers come"
+                ) from error
             raise ApiUnavailable(f"{full}: no answer in {limit:g} s") from error
         except (nats.errors.Error, OSError) as error:
             raise ApiUnavailable(f"{full}: {error or type(error).__name__}") from error

@@ -62,7 +62,7 @@ class Batches:
         self._waiting: dict[int, tuple[_Batch, int]] = {}
         self._batches: set[_Batch] = set()
         connection.changed.append(self._connection_changed)
-        connection.on_denial.append(self._denied)
+        connection.denials.told.append(self._denied)
 
     async def publish(self, messages: Sequence[Message], limit: float) -> list[Word]:
         """Send in order, wait for the words at most `limit` seconds; raises ValueError for what may not be sent."""

@@ -14,22 +14,18 @@ import nats.errors
 
 from ..config import model
 from ..errors import RouteFault
+from .complaints import Complaints, shown
+from .denials import Denials
+from .dialing import client, options
 from .failures import Failures, explain
-from .signin import fingerprint, identity, sign_in, tls_context, wants_tls
+from .partings import Partings, close
+from .signin import fingerprint
 from .wire import Sink, Wire
 
 log = logging.getLogger("gateway.nats")
 
-DENIAL_MEMORY = 60.0
-"""Seconds a permission violation is remembered; the server repeats it with every publish."""
-ACKS = "$JS.ACK."
-"""How the subjects begin that settle a delivery."""
-COMPLAINT_PAUSE = 30.0
-"""Seconds between two log lines about a server that cannot be reached."""
 MAX_PAUSE = 30.0
 """Seconds between tries to build a connection that was closed for good, at most."""
-GRACE = 2.0
-"""Seconds a connection stays that we moved away from: requests under way have their answers by it."""
 
 
 class Connection:
@@ -38,7 +34,7 @@ class Connection:
     def __init__(self, config: model.Nats, name: str) -> None:
         self._config = config
         self._name = name
-        self._inbox_prefix = config.inbox_prefix.encode()
+        self._inbox_prefix = config.inbox_prefix
         self.wire = Wire()
         self.generation = 0
         self.reconnects = 0
@@ -48,21 +44,16 @@ class Connection:
         """Seconds the last disconnection lasted."""
         self.changed: list[Callable[[bool], None]] = []
         """Called with True after a connection is there (again), with False when it is lost."""
-        self.on_denial: list[Callable[[str], None]] = []
-        """Called with the subject the server has just said we may not publish to."""
-        self.deaf = ""
-        """A subject the server does not let us subscribe to, so that no answer can come; empty when there is none."""
+        self.denials = Denials(config.inbox_prefix)
         self.failures = Failures()
         """Why there is no connection, as far as servers and files have said it."""
-        self._denied: dict[str, float] = {}
+        self._complaints = Complaints(self.failures)
         self._lost_at = 0.0
         self._closing = False
-        self._complained: dict[str, float] = {}
-        """When which kind of failure was logged last."""
         self._was_connected = False
         self._builder: asyncio.Task[None] | None = None
         self._taking: asyncio.Task[None] | None = None
-        self._parting: set[asyncio.Task[None]] = set()
+        self._partings = Partings()
         self._signed = ""
         """Fingerprint of the config the present client was made with."""
         self._stays = False
@@ -75,8 +66,7 @@ class Connection:
 
     def denied(self, subject: str) -> bool:
         """Whether the server has said lately that we may not publish to `subject`."""
-        at = self._denied.get(subject)
-        return at is not None and time.monotonic() - at < DENIAL_MEMORY
+        return self.denials.of(subject)
 
     def start(self) -> None:
         """Begin to connect, and go on doing so for as long as it takes."""
@@ -89,8 +79,7 @@ class Connection:
         """
         self._config = config
         self._stays = False
-        self._complained.clear()
-        self.failures.of.clear()
+        self._complaints.over()
         self._build_anew()
 
     def stay(self) -> None:
@@ -127,10 +116,7 @@ class Connection:
             await _end(self._builder)
             if self._taking is not None:
                 await asyncio.wait({self._taking})
-        for task in list(self._parting):
-            task.cancel()
-        if self._parting:
-            await asyncio.wait(set(self._parting))
+        await self._partings.hurry()
         if self.connected:
             self.wire.flush_out()
             try:
@@ -138,14 +124,7 @@ class Connection:
             except (nats.errors.Error, TimeoutError, OSError) as error:
                 log.warning("could not flush before closing: %s", error, extra={"event": "nats.flush-failed"})
         if self.generation:  # nats-py refuses to close what it did not open
-            await self._close(self.wire)
-
-    @staticmethod
-    async def _close(wire: Wire) -> None:
-        try:
-            await asyncio.wait_for(wire.close(), 3)
-        except (TimeoutError, nats.errors.Error, OSError) as error:
-            log.warning("connection did not close cleanly: %s", error, extra={"event": "nats.close-failed"})
+            await close(self.wire)
 
     async def _keep(self, before: asyncio.Task[None] | None = None) -> None:
         """Build a connection whenever there is none; nats-py itself reconnects within one."""
@@ -165,7 +144,7 @@ class Connection:
                 log.error(
                     "connection closed for good: %s",
                     explain(self.wire.last_error).text if self.wire.last_error else "the server ended it",
-                    extra={"event": "nats.closed", "servers": self._shown_servers()},
+                    extra={"event": "nats.closed", "servers": shown(self._config.servers)},
                 )
             except Exception as error:  # noqa: BLE001 - nkeys and nats-py raise anything over bad credentials
                 self._complain(error)
@@ -180,14 +159,7 @@ class Connection:
         return self._stays or self._signed == fingerprint(self._config)
 
     async def _connect(self) -> None:
-        wire = Wire()
-        wire.on_denied = self._note_denial
-        wire.on_deaf = self._note_deafness
-        wire.require_tls = wants_tls(self._config)
-        wire.identity = partial(identity, self._config)
-        tls = self._config.tls
-        if tls is not None:
-            wire.fresh_tls = partial(tls_context, tls)
+        wire = client(self._config, self.denials)
         signed = fingerprint(self._config)
         try:
             await self._open(wire)
@@ -210,40 +182,20 @@ class Connection:
             previous.sinks.clear()
             self.wire, self._signed = wire, signed
             self.generation += 1
-            self._denied.clear()
-            self.deaf = ""
+            self.denials.clear()
             if self.generation > 1 and not previous.is_closed:
-                task = asyncio.get_running_loop().create_task(self._part(previous))
-                self._parting.add(task)
-                task.add_done_callback(self._parting.discard)
+                self._partings.add(previous)
             if wire.is_connected:
                 self._up()
 
-    async def _part(self, wire: Wire) -> None:
-        try:
-            await asyncio.sleep(GRACE)
-        finally:
-            await self._close(wire)
-
     async def _open(self, wire: Wire) -> None:
         await wire.connect(
-            servers=self._config.servers,
-            name=f"nats-event-gateway {self._name}",
             error_cb=partial(self._on_error, wire),
             disconnected_cb=partial(self._on_disconnected, wire),
             reconnected_cb=partial(self._on_reconnected, wire),
             closed_cb=partial(self._on_closed, wire),
             lame_duck_mode_cb=partial(self._on_lame_duck, wire),
-            allow_reconnect=True,
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds; nats-py only sleeps for it
-            connect_timeout=2,
-            ping_interval=10,
-            max_outstanding_pings=2,
-            pending_size=8 << 20,
-            inbox_prefix=self._inbox_prefix,
-            skip_subject_validation=True,
-            **sign_in(self._config),
+            **options(self._config, self._name, self._inbox_prefix),
         )
 
     def _up(self) -> None:
@@ -253,8 +205,7 @@ class Connection:
             self.reconnects += 1
         self._was_connected = True
         self._lost_at = 0.0
-        self._complained.clear()
-        self.failures.of.clear()
+        self._complaints.over()
         self._there.set()
         log.info(
             "connected" if not self.gap else f"connected again after {self.gap:.1f} s",
@@ -266,22 +217,6 @@ class Connection:
         for listener in list(self.changed):
             listener(connected)
 
-    def _note_denial(self, subject: str) -> None:
-        if len(self._denied) > 10_000:
-            self._denied.clear()
-        self._denied[consumer_of(subject) if subject.startswith(ACKS) else subject] = time.monotonic()
-        for listener in self.on_denial:
-            listener(subject)
-
-    def _note_deafness(self, subject: str) -> None:
-        if not self.deaf:
-            log.error(
-                "no permission to subscribe to %s: no answer can reach us",
-                subject,
-                extra={"event": "nats.deaf", "hint": f"allow this user to subscribe to {self._config.inbox_prefix}.>"},
-            )
-        self.deaf = subject
-
     # nats-py awaits these inside its read loop: they must be quick and never raise.
 
     async def _on_error(self, wire: Wire, error: Exception) -> None:
@@ -292,22 +227,8 @@ class Connection:
         self._complain(error, wire.server)
 
     def _complain(self, error: BaseException, server: str = "") -> None:
-        """There is no connection, or not the one the config asks for: say why, and say it seldom."""
-        now = time.monotonic()
-        failure = self.failures.note(error, server)
-        if now - self._complained.get(failure.code, -COMPLAINT_PAUSE) < COMPLAINT_PAUSE:
-            log.debug("nats: %s", error, extra={"event": "nats.error"})
-            return
-        self._complained[failure.code] = now
-        told = {"event": "nats.unreachable", "reason": failure.code, "servers": self._shown_servers()}
-        if failure.hint:
-            told["hint"] = failure.hint
-        if server and failure.code in ("refused", "tls"):
-            told["server"] = server
-        text = "cannot connect"
-        if self.connected:
-            text = "cannot connect as the config says now, the connection from before goes on"
-        log.error("%s: %s", text, failure.text, extra=told)
+        """There is no connection, or not the one the config asks for."""
+        self._complaints.about(error, self._config.servers, server, connected=self.connected)
 
     async def _on_disconnected(self, wire: Wire) -> None:
         if wire is self.wire and not self._lost_at and not self._closing:
@@ -317,7 +238,7 @@ class Connection:
     def _lost(self) -> None:
         self._lost_at = time.monotonic()
         self._there.clear()
-        self.deaf = ""
+        self.denials.deaf = ""
         self._tell(False)
 
     async def _on_reconnected(self, wire: Wire) -> None:
@@ -332,19 +253,9 @@ class Connection:
         wire.flush_out()  # What is settled in this turn of the loop is still for the old one.
         await wire.force_reconnect()
 
-    def _shown_servers(self) -> str:
-        """The servers without what may be a password before the @."""
-        return ", ".join(server.rpartition("@")[2] for server in self._config.servers)
-
 
 async def _end(task: asyncio.Task[None]) -> None:
     """Once may not do: up to Python 3.11 a cancellation is lost when what is waited for has just failed."""
     while not task.done():
         task.cancel()
         await asyncio.wait({task}, timeout=0.2)
-
-
-def consumer_of(ack_subject: str) -> str:
-    """The part of an ack subject that names the consumer: a denial of one is a denial of all of them."""
-    tokens = ack_subject.split(".")
-    return ".".join(tokens[: 4 if len(tokens) == 9 else 6])

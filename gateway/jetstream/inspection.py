@@ -59,7 +59,7 @@ class Inspection:
         try:
             await self._api.request("INFO")
         except ApiDenied as error:
-            if self._api.connection.deaf:
+            if self._api.connection.denials.deaf:
                 raise  # nothing else would be answered either
             yield Finding(("nats",), f"whether there is a JetStream cannot be looked at: {error}")
         for index, stream in enumerate(self._config.streams):

@@ -29,7 +29,7 @@ class PromptApi(JetStreamApi):
             if self.denied(full):
                 denied.set()
 
-        self.connection.on_denial.append(look)
+        self.connection.denials.told.append(look)
         tasks = asyncio.ensure_future(super().request(subject, body, limit)), asyncio.ensure_future(denied.wait())
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -37,7 +37,7 @@ class PromptApi(JetStreamApi):
                 return tasks[0].result()
             raise ApiDenied(f"{full}: no permission to publish there")
         finally:
-            self.connection.on_denial.remove(look)
+            self.connection.denials.told.remove(look)
             for task in tasks:
                 task.cancel()
 

@@ -36,7 +36,7 @@ class PinnedSource(JetStreamSource):
         super()._heed(limits)
         self._given = None
         self._pin.found(limits)
-        self._asks = self._pin.fields()
+        self._requests.also = self._pin.fields()
 
     @property
     def _server(self) -> tuple[int, ...]:
@@ -99,7 +99,7 @@ class PinnedSource(JetStreamSource):
         self._told = pinned
 
     def _pin_changed(self, ours: bool) -> None:
-        self._asks = self._pin.fields()
+        self._requests.also = self._pin.fields()
         if self._told is not None:
             self._told(ours)
 
@@ -161,6 +161,6 @@ class PinnedSource(JetStreamSource):
                 self._pin_changed(False)
         elif tag.startswith(TAG) and (code in (404, 408) or (code == 409 and "size exceeds maxbytes" in text.lower())):
             self._served = True
-            self._refusals = 0
+            self._requests.refusals = 0
         else:
             super()._status(subject, header_block)

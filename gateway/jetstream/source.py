@@ -12,39 +12,27 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import msgspec
-
 from ..config import model
 from ..errors import RouteFault
 from ..event import Delivery
-from ..ports import Backlog, LaneSink, Remark, SourceInfo
+from ..ports import Backlog, LaneSink, SourceInfo
 from .answers import status_of
-from .api import ApiError, ApiUnavailable, JetStreamApi
-from .connection import Connection, consumer_of
+from .api import JetStreamApi
+from .connection import Connection
 from .consumers import Durable
+from .denials import consumer_of
+from .lookout import Lookout
 from .pulls import Pulls
-from .remarks import REFUSALS, ack_wait_of, of_consumer, of_stream
+from .requests import HEARTBEAT, Requests
 
 log = logging.getLogger("gateway.nats")
 
-EXPIRES = 30.0
-"""Seconds a pull request stands; long, because an idle route should cost nothing."""
-HEARTBEAT = 5.0
-"""Seconds between the server's signs of life on an idle request."""
 SILENCE = 3 * HEARTBEAT
 """Seconds without any sign after which the requests are taken for dead."""
-ON_THE_WAY = 32 << 20
-"""Bytes asked for and not yet come, over all routes of one connection: the server ends one that is 64 MiB behind."""
-BACKOFF = (0.1, 0.25, 0.5, 0.75)
-"""Seconds before asking again after 1, 2, ... refusals in a row; below TRUST, after which it is looked at anyway."""
 TRUST = 1.0
 """Seconds after a sign of the consumer in which it is taken to be the same one. A stream made anew counts from 1 again,
 and an ack meant for the old event 1 would settle the new one, unseen.
 """
-LOST_AFTER = len(BACKOFF)
-"""Refusals in a row after which the consumer is looked for."""
-LOOK_EVERY = 60.0
-"""Seconds between two looks at the config of a stream that is read."""
 
 
 class JetStreamSource:
@@ -60,7 +48,6 @@ class JetStreamSource:
         missing: Callable[[], Awaitable[RouteFault]],
     ) -> None:
         """`missing` gives the fault when the stream is not there."""
-        self._missing = missing
         self._connection = connection
         self._api = api
         self._route = route
@@ -71,68 +58,37 @@ class JetStreamSource:
         self._sink: LaneSink | None = None
         self._generation = 0
         self._sid = 0
-        self._reads = False
         self._pulls = Pulls()
-        self._asks: dict[str, Any] = {}
+        self._requests = Requests(connection, self._next, self._inbox, self._pulls)
+        self._lookout = Lookout(api, source, durable, missing)
         self._alive_at = 0.0
-        self._refusals = 0
-        self._not_before = 0.0
         self._acks = ""
         self._seen_at = 0.0
-        self._ack_wait = 0.0
         self._closing = False
         self._lost = False
         self._consumer_sequence = 0
         self._served = False
-        self._most = 0
-        self._most_size = 0
-        self._expires = EXPIRES
-        self._of_stream: list[Remark] = []
-        self._stream_due = 0.0
         self.too_large = False
         """The last pull ended because the next message alone is larger than was asked for."""
 
     async def open(self) -> SourceInfo:
         """Make or check the durable, and listen; raises RouteFault."""
-        source = self._route.source
         self._check_permissions()
-        try:
-            stream, consumer = await self._durable.ensure(await self._api.stream_info(source.stream))
-        except ApiError as error:
-            if error.err_code == 10059:
-                raise await self._missing() from error
-            text = f"{source.stream}/{source.durable}: {error}"
-            raise RouteFault("consumer-refused", text, REFUSALS.get(error.err_code, "")) from error
-        except ApiUnavailable as error:
-            raise RouteFault("jetstream-unavailable", str(error)) from error
+        stream, consumer = await self._lookout.find()
         if self._generation != self._connection.generation:
             self._sid, self._generation = await self._connection.attach(f"{self._inbox}.*", self._arrived)
-        if not self._reads:
-            self._reads = True
-            self._connection.readers += 1
-        self._pulls.clear()
-        self._refusals = 0
-        self._not_before = 0.0
         self._consumer_sequence = 0
         self._served = False
         self._heed(consumer["config"])
-        self._ack_wait = ack_wait_of(consumer["config"])
+        self._lookout.found(stream, consumer)
         self.too_large = False
         self._closing = self._lost = False
         self._seen_at = time.monotonic()
-        self._of_stream = of_stream(source, stream)
-        self._stream_due = self._seen_at + LOOK_EVERY
-        return SourceInfo(stream["created"], self._ack_wait, self._remarks(consumer))
-
-    def _remarks(self, consumer: dict[str, Any]) -> tuple[Remark, ...]:
-        differences = self._durable.differences(consumer["config"])
-        return (*of_consumer(self._route.source, consumer, differences), *self._of_stream)
+        return SourceInfo(stream["created"], self._lookout.ack_wait, self._lookout.remarks(consumer))
 
     def _heed(self, limits: dict[str, Any]) -> None:
-        """A durable found may limit what one request asks for; the server refuses the request that asks for more."""
-        self._most = int(limits.get("max_batch") or 0)
-        self._most_size = int(limits.get("max_bytes") or 0)
-        self._expires = min(EXPIRES, (limits.get("max_expires") or EXPIRES * 1e9) / 1e9)
+        """A durable was found, with this config."""
+        self._requests.begin(limits)
 
     def _check_permissions(self) -> None:
         """Raise RouteFault when the server has said lately that we may not pull, or not settle."""
@@ -142,10 +98,7 @@ class JetStreamSource:
 
     async def created(self) -> str:
         """The stream's creation time as the server writes it."""
-        try:
-            return str((await self._api.stream_info(self._route.source.stream))["created"])
-        except (ApiError, ApiUnavailable) as error:
-            raise RouteFault("jetstream-unavailable", str(error)) from error
+        return await self._lookout.created()
 
     def attach(self, sink: LaneSink) -> None:
         """Deliver to this lane."""
@@ -177,26 +130,7 @@ class JetStreamSource:
     def pull(self, events: int, size: int | None) -> bool:
         """Ask for messages; not while disconnected, nor too soon after a refusal."""
         now = time.monotonic()
-        if now < self._not_before:
-            return False
-        if size is None:
-            # One message of any size: the window is empty, and the next one would not fit into any share of it.
-            events = 1
-        else:
-            share = ON_THE_WAY // max(1, self._connection.readers)
-            if self._pulls.size > share // 2:
-                return False
-            size = min(size, share - self._pulls.size, self._most_size or size)
-        events = min(events, self._most or events)
-        heartbeat = min(HEARTBEAT, self._expires / 2)
-        request = {"batch": events, "expires": int(self._expires * 1e9), "idle_heartbeat": int(heartbeat * 1e9)}
-        if size is not None:
-            request["max_bytes"] = size
-        body = msgspec.json.encode(request | self._asks)
-        number = self._pulls.asked(events, size or 0, now + self._expires)
-        command = f"PUB {self._next} {self._inbox}.{number} {len(body)}\r\n".encode() + body + b"\r\n"
-        if not self._connection.wire.write(command):
-            self._pulls.clear()
+        if not self._requests.ask(events, size, now):
             return False
         self._alive_at = max(self._alive_at, now)
         return True
@@ -244,24 +178,13 @@ class JetStreamSource:
     async def pending(self) -> Backlog:
         """Look at the consumer, and now and then at its stream."""
         info = await self._info()
-        return Backlog(int(info.get("num_pending", 0)), int(info.get("num_ack_pending", 0)), self._remarks(info))
+        remarks = self._lookout.remarks(info)
+        return Backlog(int(info.get("num_pending", 0)), int(info.get("num_ack_pending", 0)), remarks)
 
     async def _info(self) -> dict[str, Any]:
-        source = self._route.source
-        try:
-            info = await self._api.request(f"CONSUMER.INFO.{source.stream}.{source.durable}")
-            if time.monotonic() >= self._stream_due:
-                self._of_stream = of_stream(source, await self._api.stream_info(source.stream))
-                self._stream_due = time.monotonic() + LOOK_EVERY
-            stored = info.get("created") != self._durable.made or await self._durable.stored()
-        except (ApiError, ApiUnavailable) as error:
-            raise RouteFault("jetstream-unavailable", str(error)) from error
-        self._durable.stood_at(info)
-        if ack_wait_of(info["config"]) != self._ack_wait and not self._closing:
-            # Progress is told by half of it.
-            self._lose("consumer-updated", "somebody has changed the consumer's ack-wait")
-        elif not stored and not self._closing:
-            self._lose("consumer-lost", "the server does not store the consumer")
+        info, fault = await self._lookout.look()
+        if fault is not None and not self._closing:
+            self._lose(fault.code, fault.text)
         return info
 
     async def close(self) -> None:
@@ -269,11 +192,8 @@ class JetStreamSource:
         self._closing = True
         if self._generation == self._connection.generation:
             await self._connection.wire.detach(self._sid)
-        if self._reads:
-            self._reads = False
-            self._connection.readers -= 1
         self._generation = 0
-        self._pulls.clear()
+        self._requests.end()
 
     # ------------------------------------------------------------------ what arrives
 
@@ -289,7 +209,7 @@ class JetStreamSource:
         # 9 tokens: $JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<stored ns>.<pending>;
         # with a domain and account hash two more stand before the stream, and a random one may end it.
         at = 4 if len(tokens) == 9 else 6
-        self._refusals = 0
+        self._requests.refusals = 0
         self.too_large = False
         consumer_sequence = int(tokens[at + 2])
         if consumer_sequence <= self._consumer_sequence:
@@ -333,11 +253,7 @@ class JetStreamSource:
 
     def _refused(self, code: int, text: str) -> None:
         """Nobody serves the request now: no leader, a server going down, too many waiting requests."""
-        self._pulls.clear()
-        self._refusals += 1
-        self._not_before = time.monotonic() + BACKOFF[min(self._refusals, len(BACKOFF)) - 1]
-        if self._refusals >= LOST_AFTER:
-            self._refusals = 0
+        if self._requests.refused(time.monotonic()):
             self._lose("consumer-unavailable", text or f"nobody serves the consumer ({code})")
 
     def _ask_again(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
-from gateway.jetstream import source
+from gateway.jetstream import requests
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, settled
 from tests.support.eventually import eventually
@@ -218,8 +218,8 @@ async def test_an_ack_after_a_long_hold_never_settles_an_event_of_a_stream_made_
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With nothing asked of the consumer nobody says that it is another one, and its event 1 has our event's ack."""
-    monkeypatch.setattr(source, "EXPIRES", 2.0)
-    monkeypatch.setattr(source, "HEARTBEAT", 0.5)
+    monkeypatch.setattr(requests, "EXPIRES", 2.0)
+    monkeypatch.setattr(requests, "HEARTBEAT", 0.5)
     await make_stream(nc, "FULL", ["full.>"], max_msgs=1, discard="new")
     await js.publish("full.x", b"in the way")
     held = route(targets=[{"subject": "full.x"}], source={"ack-wait": "30s"}, retry={"initial": "4s", "max": "4s"})

@@ -9,6 +9,7 @@ import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
+from gateway.jetstream import lookout
 from gateway.jetstream import source as source_module
 from gateway.runtime import gateway as gateway_module
 from gateway.runtime.supervisor import Supervisor
@@ -236,7 +237,7 @@ async def test_a_filter_that_no_subject_of_the_stream_matches_any_more_is_said_s
 ) -> None:
     """The server accepts it, and the route would wait for ever, looking well."""
     monkeypatch.setattr(gateway_module, "POLL_PENDING", 0.1)
-    monkeypatch.setattr(source_module, "LOOK_EVERY", 0.2)
+    monkeypatch.setattr(lookout, "STREAM_EVERY", 0.2)
     gateway = await run_gateway({"routes": [route()]})
     await send(js, 1)
     await change_stream(nc, "IN", subjects=["new.>"])

@@ -76,7 +76,7 @@ async def test_another_user_is_gone_over_to_under_load_and_nothing_is_lost_or_co
     # What the server could not deliver for lack of a listener it counts as delivered; here it came once.
     assert gateway.stats().received == 2000
     connection = gateway.app._edge.connection
-    await eventually(lambda: not connection._parting, what="the connections from before are closed")
+    await eventually(lambda: not connection._partings, what="the connections from before are closed")
 
 
 @pytest.mark.fault("sign-in-rotated")

@@ -71,7 +71,7 @@ async def test_reloads_leave_no_task_thread_subscription_or_object_behind(
         await eventually(lambda number=number: gateway.app._edge.connection.generation == number + 1)  # type: ignore[misc]
         await gateway.up()
         if number in (4, 12):
-            await eventually(lambda: not gateway.app._edge.connection._parting)
+            await eventually(lambda: not gateway.app._edge.connection._partings)
             seen.append(held(gateway))
     # A timer that has not run out yet may hold on to the last one.
     assert {name: (seen[0][name], count) for name, count in seen[1].items() if count > seen[0][name] + 2} == {}
