@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ..errors import DecodeError
 from ..event import Event, Meta, Outcome
 from ..ports import Clock, Publisher, Source
-from ..routing.letters import OMITTED, Fault, comes_back, dead_letter
+from ..routing.letters import Fault
 from ..routing.outputs import copies, hops_of
 from ..routing.route import CompiledRoute
 from ..routing.run import Again, Failed, Passed, Result, StepInterrupted, Stopped, Suspended, one_line, run
-from ..routing.verdict import CRASH_LOOP, GiveUp, HandOver, after_event_fault
+from ..routing.verdict import CRASH_LOOP
 from .auditing import Auditor
-from .faults import PARKED, Faults
+from .failing import Failing
+from .faults import Faults
 from .sender import Sender
 from .settling import Settler
 from .stats import RouteStats
@@ -37,6 +37,7 @@ class Journey:
     """Takes entries of the window to their end. Called on the event loop; `begin` never raises."""
 
     sender_type = Sender
+    failing_type = Failing
 
     def __init__(
         self,
@@ -54,30 +55,30 @@ class Journey:
     ) -> None:
         """`left` is called after each entry that left; `verify` opens the source again: `start` or `forget` follows."""
         self.route = route
-        self._source = source
         self._publisher = publisher
         self._stats = stats
         self._window = window
-        self._clock = clock
         self._now = clock.monotonic
-        self._left = left
         self._audits = bool(route.audits)
         self._keeps_events = self._audits or route.has_memory
-        self._faults = faults
         self._tasks: set[asyncio.Task[None]] = set()
         self._ids = route.ids("")
         self._runner = StepRunner(faults, float(route.config.timeout), workers)
         self.auditor = Auditor(route, stats, faults, clock, instance, self.audited, workers)
-        self.sender = self.sender_type(route, publisher, stats, window, clock, self)
+        self.sender = self.sender_type(route, publisher, stats, window, faults, clock, self)
         self.settler = Settler(route, source, stats, window, clock, left, verify)
         self._settle = self.settler.settle
-        self.ack_wait = float(route.config.source.ack_wait)
-        """As the consumer has it, which may differ from the config."""
+        self._failing = self.failing_type(
+            route, source, publisher, stats, window, faults, clock, self.sender, self.settler, left
+        )
+        self._fail, self._again = self._failing.fail, self._failing.again
+        self.hand_back = self._failing.hand_back
+        """Give an event back to the server, for so many seconds; its tries are remembered."""
 
     def start(self, created: str, ack_wait: float) -> None:
-        """The source is open: its stream's creation time goes into every id."""
+        """The source is open: its stream's creation time goes into every id, and `ack_wait` is the consumer's."""
         self._ids = self.route.ids(created)
-        self.ack_wait = ack_wait
+        self._failing.start(self._ids, ack_wait)
         self.auditor.start(created)
         for entry in self.settler.unsettled():
             self.audited(entry)
@@ -95,22 +96,6 @@ class Journey:
         for task in self._tasks:
             task.cancel()
         self.auditor.close()
-
-    def set_fault(self, key: str, code: str, text: str) -> None:
-        """The route has a fault; it is down until that is cleared."""
-        self._faults.set(key, code, text)
-
-    def clear_fault(self, key: str) -> None:
-        """A fault has healed."""
-        self._faults.clear(key)
-
-    def hold_target(self, target: str, code: str, text: str, *, first: bool) -> None:
-        """A target cannot take anything now."""
-        self._faults.hold(target, code, text, first=first)
-
-    def release_target(self, target: str, *, healed: bool) -> None:
-        """Nothing is held for a target any more."""
-        self._faults.release(target, healed=healed)
 
     def spawn(self, coroutine_factory: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run something the route owns and cancels when it closes."""
@@ -236,7 +221,7 @@ class Journey:
         letter = entry.letter
         if letter is not None:
             if letter.ack is None:
-                self._letter_refused(entry, letter.code, letter.fault)
+                self._failing.letter_refused(entry, letter.code, letter.fault)
                 return
             entry.outcome = Outcome.DEAD_LETTERED
             self._finish(entry)
@@ -256,82 +241,6 @@ class Journey:
                 step="publish", code=first.code, message=first.fault, exhausted=entry.exhausted, failed_targets=names
             ),
         )
-
-    def _again(self, entry: Entry, fault: Again) -> None:
-        """A passing fault of the event: pause, hand it over, or give up, as the policy says."""
-        now = self._now()
-        tries = self._window.tries_of(entry)
-        tries.failed += 1
-        tries.first = tries.first or now
-        self._stats.count_retry(fault.code)
-        sequence, stream = entry.delivery.sequence, self.route.origin.stream
-        self.settler.repeats.warn(
-            f"{fault.step} {fault.code}",
-            f"event {sequence} of {stream} is tried again: {fault.code} in {fault.step}: {one_line(fault.message)}",
-            {"event": "event.retried", "route": self.route.name, "code": fault.code, "sequence": sequence},
-        )
-        verdict = after_event_fault(
-            self.route.config.retry, tries.failed, now - tries.first, fault.after, self.ack_wait, random.random()
-        )
-        if isinstance(verdict, GiveUp):
-            message = f"{fault.code}: {fault.message}"
-            over = Fault(step=fault.step, code="retries-exhausted", message=message, exhausted=verdict.exhausted)
-            self._fail(entry, over)
-        elif isinstance(verdict, HandOver):
-            self.hand_back(entry, verdict.seconds)
-        else:
-            entry.phase = Phase.PAUSED
-            entry.due = now + verdict.seconds
-
-    def _fail(self, entry: Entry, fault: Fault) -> None:
-        """To the dead letters, and only then settled."""
-        entry.fault = fault
-        entry.step = fault.step
-        entry.reason = one_line(fault.message)
-        if comes_back(self.route, entry.delivery):
-            self._park(entry, fault.code, f"{self.route.dead_letter} comes back to the route, and it failed before")
-        else:
-            self._post(entry, fault)
-
-    def _post(self, entry: Entry, fault: Fault, *, bare: bool = False) -> None:
-        """Write the dead letter and send it."""
-        tries = entry.tries
-        attempts = (tries.failed if tries is not None else 0) + (0 if fault.exhausted else 1)
-        delivery = entry.delivery
-        letter = dead_letter(
-            self.route,
-            delivery,
-            self._ids.dead_letter(delivery.sequence),
-            fault,
-            max(1, attempts, *(copy.tries for copy in entry.copies)),
-            self._clock.time(),
-            self._publisher.max_payload,
-            bare=bare,
-        )
-        entry.letter = letter
-        entry.phase = Phase.SENDING
-        entry.open_copies = 1
-        if letter.open:
-            self.sender.send(entry, letter)
-        else:
-            self._letter_refused(entry, letter.code, letter.fault)
-
-    def _letter_refused(self, entry: Entry, code: str, text: str) -> None:
-        """It does not fit. Without its original headers it may; else it is parked until the longest pause is over."""
-        if entry.letter is not None and entry.fault is not None and OMITTED not in entry.letter.header_block:
-            self._post(entry, entry.fault, bare=True)
-            return
-        self._park(entry, code, f"its dead letter does not fit: {text}")
-
-    def _park(self, entry: Entry, code: str, text: str) -> None:
-        self._faults.note(PARKED, code, self.settler.park(entry, code, text))
-        self.hand_back(entry, float(self.route.config.retry.max))
-
-    def hand_back(self, entry: Entry, delay: float) -> None:
-        """Give an event back to the server, for `delay` seconds; its tries are remembered."""
-        self._source.nak(entry.delivery.token, delay)
-        self._window.hand_back(entry)
-        self._left(entry)
 
     def _finish(self, entry: Entry) -> None:
         """Its fate is stored: audit it if asked, then settle."""

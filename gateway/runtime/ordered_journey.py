@@ -9,6 +9,7 @@ from ..event import Event, Meta
 from ..paths import Path
 from ..routing.letters import Fault
 from ..routing.outputs import Copy
+from .failing import Failing
 from .faults import PARKED
 from .journey import Journey
 from .order import Ticket, key_of
@@ -62,10 +63,22 @@ class SenderInTurn(Sender):
         super()._settle_copy(entry, copy)
 
 
+class FailingInTurn(Failing):
+    """What fails keeps its place."""
+
+    def _park(self, entry: Entry, code: str, text: str) -> None:
+        """It holds its line, is shown like one that is parked, and is tried again from its start."""
+        self._faults.note(PARKED, code, self._settler.park(entry, code, text))
+        self._sender.let_go(entry)
+        entry.phase = Phase.PAUSED
+        entry.due = self._now() + float(self._policy.max)
+
+
 class OrderedJourney(Journey):
     """Takes the entries of an ordered route to their end."""
 
     sender_type = SenderInTurn
+    failing_type = FailingInTurn
     _path: Path | None = None
     _fated: Callable[[Entry], None]
 
@@ -87,13 +100,6 @@ class OrderedJourney(Journey):
                 self._fail(entry, Fault(step="decode", code=error.code, message=error.message))
                 return
         super()._process(entry)
-
-    def _park(self, entry: Entry, code: str, text: str) -> None:
-        """It holds its line, is shown like one that is parked, and is tried again from its start."""
-        self._faults.note(PARKED, code, self.settler.park(entry, code, text))
-        self.sender.let_go(entry)
-        entry.phase = Phase.PAUSED
-        entry.due = self._now() + float(self.route.config.retry.max)
 
     def _finish(self, entry: Entry) -> None:
         super()._finish(entry)

@@ -12,7 +12,7 @@ from ..routing.outputs import Copy
 from ..routing.route import CompiledRoute
 from ..routing.verdict import ANSWER_WAIT, Holding, backoff, judge, unanswered
 from .circuit import Circuit
-from .faults import TITLE
+from .faults import TITLE, Faults
 from .repeats import Repeats
 from .stats import RouteStats
 from .window import NEVER, Entry, Window
@@ -30,14 +30,6 @@ class SenderOwner(Protocol):
         """Every copy of the entry is stored or given up; or its dead letter is."""
         ...
 
-    def set_fault(self, key: str, code: str, text: str) -> None: ...
-
-    def clear_fault(self, key: str) -> None: ...
-
-    def hold_target(self, target: str, code: str, text: str, *, first: bool) -> None: ...
-
-    def release_target(self, target: str, *, healed: bool) -> None: ...
-
     def spawn(self, coroutine_factory: Callable[[], Coroutine[Any, Any, None]]) -> None: ...
 
 
@@ -50,12 +42,14 @@ class Sender:
         publisher: Publisher,
         stats: RouteStats,
         window: Window,
+        faults: Faults,
         clock: Clock,
         owner: SenderOwner,
     ) -> None:
         self._publisher = publisher
         self._stats = stats
         self._window = window
+        self._faults = faults
         self._now = clock.monotonic
         self._owner = owner
         self._policy = route.config.retry
@@ -128,8 +122,8 @@ class Sender:
                 else:
                     circuit.release(copy, now)
             elif not circuit.open:
-                self._owner.clear_fault(circuit.title)
-                self._owner.release_target(circuit.title, healed=False)
+                self._faults.clear(circuit.title)
+                self._faults.release(circuit.title, healed=False)
 
     def holds(self, entry: Entry) -> bool:
         """Whether all that is missing of an entry waits for targets that cannot take anything now."""
@@ -210,8 +204,8 @@ class Sender:
     def _heal(self, circuit: Circuit) -> None:
         told = circuit.failures > 0 and not circuit.route_fault and circuit.name != LETTERS
         waiting = circuit.close()
-        self._owner.clear_fault(circuit.title)
-        self._owner.release_target(circuit.title, healed=told)
+        self._faults.clear(circuit.title)
+        self._faults.release(circuit.title, healed=told)
         for copy, entry in waiting:
             if self._window.holds(entry) and copy.open:
                 self._write_again(entry, copy)
@@ -294,11 +288,11 @@ class Sender:
             # A target that is busy is no fault of the route; a dead letter that cannot be stored always is.
             advice = self._publisher.advice(circuit.name) if answer.code == "no-stream" and copy.target else ""
             text = f"{answer.text}; {advice}" if advice else answer.text
-            self._owner.set_fault(circuit.title, answer.code, f"{circuit.title}: {text}")
-            self._owner.release_target(circuit.title, healed=False)
+            self._faults.set(circuit.title, answer.code, f"{circuit.title}: {text}")
+            self._faults.release(circuit.title, healed=False)
         else:
-            self._owner.hold_target(circuit.title, answer.code, answer.text, first=first)
-            self._owner.clear_fault(circuit.title)
+            self._faults.hold(circuit.title, answer.code, answer.text, first=first)
+            self._faults.clear(circuit.title)
 
     def _expire(self, circuit: Circuit, now: float) -> None:
         for copy, entry in list(circuit.held.items()):
