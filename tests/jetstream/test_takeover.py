@@ -13,7 +13,7 @@ from nats.aio.client import Client
 
 from gateway.jetstream import pin, pinned, source
 from gateway.ports import Answer, AnswerKind
-from gateway.runtime import ordering as order
+from gateway.runtime import takeover
 from gateway.runtime.ordered_lane import OrderedLane
 from gateway.runtime.stats import RouteState
 from tests.jetstream.conftest import Route, RunGateway
@@ -182,7 +182,7 @@ async def test_what_a_reload_hands_back_is_asked_for_and_not_set_back(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """It comes at once; a warning at every reload would be none, and deliveries would be counted from 1 again."""
-    monkeypatch.setattr(order, "LOOK", 2.0)
+    monkeypatch.setattr(takeover, "LOOK", 2.0)
     await change_stream(nc, "OUT", max_msgs=1, discard="new")
     config = {"routes": [route(ordering=ordering, source={"ack-wait": "60s"})]}
     gateway = await run_gateway(config)

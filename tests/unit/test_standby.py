@@ -5,10 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import pytest
+
 from gateway.delivery import Delivery
+from gateway.errors import RouteFault
 from gateway.ports import Account, SourceInfo
 from gateway.runtime.ordered_lane import OrderedLane
 from gateway.runtime.stats import RouteStats
+from gateway.runtime.takeover import RETRY
+from tests.support.eventually import eventually
+from tests.support.logged import logged
 from tests.unit.lanes import FakePublisher, FakeSource, ManualClock
 from tests.unit.routes import CREATED, STORED_NS, route_of
 
@@ -104,3 +110,42 @@ async def test_a_lane_that_closes_leaves_no_look_behind() -> None:
     await asyncio.wait_for(source.asked.wait(), 5)
     lane.close()
     await asyncio.wait_for(source.left.wait(), 5)
+
+
+class Refusing(PinnedFake):
+    """The consumer of a replica that is gone with all it may give out; the server sets it back at the third try."""
+
+    pinned = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tries: list[float] = []
+        self.clock = ManualClock()
+
+    async def account(self) -> Account:
+        return Account(0, 16, 16)
+
+    async def set_back(self) -> bool:
+        self.tries.append(self.clock.now)
+        if len(self.tries) < 3:
+            raise RouteFault("jetstream-unavailable", "no answer")
+        return True
+
+
+async def test_a_refused_setting_back_is_tried_again_with_pauses(caplog: pytest.LogCaptureFixture) -> None:
+    """A leader may have been about to be chosen; a standby would look on for ever, or until ack-wait is over."""
+    source = Refusing()
+    lane = OrderedLane(route_of(more="ordering: strict"), source, FakePublisher(), RouteStats("r"), source.clock)
+    source.attach(lane)
+    lane.start(SourceInfo(CREATED, 30.0))
+
+    async def swept() -> bool:
+        source.clock.now += 0.1
+        lane.sweep()
+        return len(source.tries) >= 3
+
+    await eventually(swept, what="set back at the third try")
+    first, second, third = source.tries
+    assert RETRY <= second - first < third - second
+    assert len(logged(caplog, "route.not-set-back")) == 1
+    assert len(logged(caplog, "route.set-back")) == 1
