@@ -165,16 +165,16 @@ class Application:
             raise ReloadRefused(
                 f"the gateway's name changes from {self.config.name} to {config.name}: restart it for that"
             )
-        kept = [name.replace("_", "-") for name in OF_THE_PROCESS if _part(config, name) != _part(self._at_start, name)]
-        if kept:
-            log.warning(
-                "changed, and used only after a restart: %s", ", ".join(kept), extra={"event": "config.needs-restart"}
-            )
         try:
             routes = self._compile(config, registry)
         except ConfigError:
             self._shared.keep(self._gateway.components)
             raise
+        kept = [name.replace("_", "-") for name in OF_THE_PROCESS if _part(config, name) != _part(self._at_start, name)]
+        if kept:
+            log.warning(
+                "changed, and used only after a restart: %s", ", ".join(kept), extra={"event": "config.needs-restart"}
+            )
         self._edge.use(config)
         life = LifeCycle(registry.manager)
         connection = self._edge.connection

@@ -13,11 +13,13 @@ from nats.js import JetStreamContext
 from gateway import Event, Settings, Transform
 from gateway.app import ReloadRefused
 from gateway.config import model
+from gateway.errors import ConfigError, ConfigProblem
 from gateway.jetstream.server import EmbeddedServer
 from gateway.registry import Registry
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, settled
 from tests.support.eventually import eventually
+from tests.support.logged import logged
 from tests.support.running import RunningGateway, read_config, registry_with
 from tests.support.streams import api, count, make_stream
 
@@ -128,6 +130,23 @@ async def test_what_needs_a_restart_is_said_by_the_reload(
     await gateway.up("added")
     subscribed = [sub._subject for sub in gateway.app._edge.connection.wire._subs.values()]
     assert all(subject.startswith("_INBOX.") for subject in subscribed), "another prefix may not be permitted yet"
+
+
+class Unready(Stamp, name="unready"):
+    """Cannot be made ready."""
+
+    def prepare(self) -> None:
+        raise ConfigProblem(text="no such table")
+
+
+async def test_a_reload_that_is_refused_says_of_nothing_that_it_is_used_after_a_restart(
+    nats_server: EmbeddedServer, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = await run_gateway({"routes": [route()]})
+    nats = {"servers": [nats_server.url], "inbox-prefix": "_INBOX_gw"}
+    with pytest.raises(ConfigError, match="no such table"):
+        await gateway.reload({"nats": nats, "routes": [route(transforms=["unready"])]}, Unready)
+    assert not logged(caplog, "config.needs-restart")
 
 
 class Slow(Stamp, name="slow"):
