@@ -40,7 +40,6 @@ class JetStreamEdge:
         )
         self._provisioned = -1
         self._provisioner = Provisioner(self.api)
-        self._stream_faults: dict[str, RouteFault] = {}
         self._provisioning = asyncio.Lock()
         self._warned: set[str] = set()
         self._doubts = StreamDoubts(self.api)
@@ -67,6 +66,7 @@ class JetStreamEdge:
     async def close(self) -> None:
         """Leave the replicas, flush and close the connection."""
         self._doubts.close()
+        self._provisioner.close()
         await self.replicas.leave()
         await self.connection.close()
 
@@ -109,17 +109,18 @@ class JetStreamEdge:
             config, generation = self._config, self.connection.generation
             if self._provisioned == generation:
                 return
-            self._stream_faults = await self._provisioner.provision(config.streams)
+            await self._provisioner.provision(config.streams)
+            self._provisioner.forget_others(config.streams)
             if config is self._config:
                 self._provisioned = generation
 
     async def _provision_again(self) -> bool:
         """Try those again that are not usable; False when all are. Only a route that may need one waits for it."""
         async with self._provisioning:
-            broken = [stream for stream in self._config.streams if stream.name in self._stream_faults]
-            if broken:
-                self._stream_faults = await self._provisioner.provision(broken)
-            return bool(broken)
+            broken = [stream for stream in self._config.streams if stream.name in self._provisioner.faults]
+            await self._provisioner.provision(broken)
+        await self._provisioner.remade(broken)
+        return bool(broken)
 
     async def _missing(self, source: model.Source) -> RouteFault:
         """The fault of a route whose source stream is not there; a declared one is made anew before the next try."""
@@ -131,7 +132,7 @@ class JetStreamEdge:
             text = f"{fault.text}, and {others[0]} takes {subjects[0]}"
             fault = RouteFault(fault.code, text, f"set source.stream to {others[0]}, or {fault.hint}")
         if stream is not None and stream.provision != "off":
-            self._stream_faults[stream.name] = fault
+            self._provisioner.faults[stream.name] = fault
         return fault
 
     async def _takers(self, subject: str, witness: str) -> list[str] | None:
@@ -142,11 +143,12 @@ class JetStreamEdge:
             return found
         async with self._provisioning:
             await self._provisioner.provision(makes)
+        await self._provisioner.remade(makes)
         return await self.api.takers(subject, witness)
 
     async def _check(self, route: CompiledRoute) -> None:
         """What the route needs of the server, found out before the first event instead of with it."""
-        fault = self._stream_faults.get(route.origin.stream)
+        fault = self._provisioner.faults.get(route.origin.stream)
         if fault is not None:
             raise fault
         for target in route.targets:

@@ -63,20 +63,47 @@ class Provisioner:
 
     def __init__(self, api: JetStreamApi) -> None:
         self._api = api
+        self.faults: dict[str, RouteFault] = {}
+        """Why a declared stream is not usable, by its name."""
         self._told: dict[str, str] = {}
         self._seen: set[str] = set()
         """Streams that were there; one that is not any more may be under removal."""
+        self._remaking: dict[str, tuple[model.Stream, asyncio.Task[None]]] = {}
+        """Those that are made anew when their removal must be over."""
 
-    async def provision(self, streams: Iterable[model.Stream]) -> dict[str, RouteFault]:
-        """Make what is missing and may be made; returns a fault per declared stream that is not usable."""
+    async def provision(self, streams: Iterable[model.Stream]) -> None:
+        """Make what is missing and may be made. One under removal has a fault until it is `remade`."""
         # All at once: one that nobody answers for costs the others its time-out once, not once each.
-        looked_after = [stream for stream in streams if stream.provision != "off"]
-        found = await asyncio.gather(*(self._fault_of(stream) for stream in looked_after))
-        return {stream.name: fault for stream, fault in zip(looked_after, found, strict=True) if fault is not None}
+        await asyncio.gather(*(self._note(stream) for stream in streams if stream.provision != "off"))
 
-    async def _fault_of(self, stream: model.Stream) -> RouteFault | None:
+    async def remade(self, streams: Iterable[model.Stream]) -> None:
+        """Wait for those of these that were under removal: they are usable then, or have another fault."""
+        for stream in streams:
+            _, task = self._remaking.get(stream.name, (None, None))
+            if task is not None:
+                await asyncio.wait({task})
+
+    def forget_others(self, streams: Iterable[model.Stream]) -> None:
+        """A reload has taken the others out of the config, and what was wrong with them."""
+        declared = {stream.name for stream in streams if stream.provision != "off"}
+        self.faults = {name: fault for name, fault in self.faults.items() if name in declared}
+
+    def close(self) -> None:
+        """Make nothing any more."""
+        for _, task in self._remaking.values():
+            task.cancel()
+
+    async def _note(self, stream: model.Stream, *, removed: bool = False) -> None:
+        fault = await self._fault_of(stream, removed=removed)
+        if fault is None:
+            self.faults.pop(stream.name, None)
+        else:
+            self.faults[stream.name] = fault
+
+    async def _fault_of(self, stream: model.Stream, *, removed: bool) -> RouteFault | None:
         try:
-            await self._ensure(stream)
+            if not await self._ensure(stream, removed=removed):
+                return missing_stream(stream.name, [], stream)
         except RouteFault as error:
             fault = error
         except ApiError as error:
@@ -97,14 +124,35 @@ class Provisioner:
             self._told[name] = text
             log.warning("%s", text, extra=fields)
 
-    async def _ensure(self, stream: model.Stream) -> None:
+    def _remake(self, stream: model.Stream) -> None:
+        """Make it anew when its removal must be over. Nobody waits for that who does not need this stream."""
+        declared, task = self._remaking.get(stream.name, (None, None))
+        if declared == stream:
+            return
+        if task is not None:
+            task.cancel()
+
+        async def remake() -> None:
+            await asyncio.sleep(REMOVAL)
+            await self._note(stream, removed=True)
+
+        def over(task: asyncio.Task[None]) -> None:
+            if self._remaking.get(stream.name) == (stream, task):
+                del self._remaking[stream.name]
+
+        task = asyncio.get_running_loop().create_task(remake())
+        self._remaking[stream.name] = stream, task
+        task.add_done_callback(over)
+
+    async def _ensure(self, stream: model.Stream, *, removed: bool) -> bool:
+        """Whether the stream is there now; not while one of its name may be under removal, and is not `removed`."""
         found = await self._found(stream)
         if found is None:
             if stream.provision == "verify":
                 raise missing_stream(stream.name, [], stream)
-            if stream.name in self._seen:
-                await asyncio.sleep(REMOVAL)
-                found = await self._found(stream)
+            if stream.name in self._seen and not removed:
+                self._remake(stream)
+                return False
         if found is None:
             await self._api.request(f"STREAM.CREATE.{stream.name}", _wanted(stream))
             log.info("stream made: %s", stream.name, extra={"event": "stream.created", "stream": stream.name})
@@ -117,6 +165,7 @@ class Provisioner:
             self._tell(stream.name, text, {"event": "stream.differs", "stream": stream.name})
         else:
             self._told.pop(stream.name, None)
+        return True
 
     async def _found(self, stream: model.Stream) -> dict[str, Any] | None:
         """The stream's info; None if there is none."""

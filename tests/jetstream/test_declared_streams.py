@@ -10,6 +10,7 @@ import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
+from gateway.jetstream import streams
 from gateway.jetstream.api import REMOVAL
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, settled
@@ -121,3 +122,23 @@ async def test_the_hint_about_dead_letters_is_the_declaration_too(
     await run_gateway({"streams": [*MADE[:2], letters], "routes": [route(**fields)]})
     [line] = said(caplog, "route.no-dead-letter-stream")
     assert "nats stream add LETTERS --subjects 'letters.*'" in line.__dict__["hint"]
+
+
+async def test_a_stream_under_removal_holds_up_only_the_routes_that_need_it(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are opened while it is waited for, and a config without it is taken."""
+    monkeypatch.setattr(streams, "REMOVAL", 3600.0)
+    declared = [*MADE, {"name": "IN2", "subjects": ["in2.>"], "provision": "create"}]
+    bound = route("bound", source={"stream": "IN2", "subjects": ["in2.>"]})
+    gateway = await run_gateway({"streams": declared, "routes": [route("good"), bound]})
+    await js.delete_stream("IN2")
+    provisioner = gateway.app.edge._provisioner
+    await eventually(lambda: "IN2" in provisioner._remaking, what="it is waited for")
+    await gateway.reload({"streams": declared, "routes": [route("good"), route("more"), bound]})
+    await gateway.up("more")
+    assert "IN2" in provisioner._remaking
+    assert gateway.stats("bound").state != "up"
+    await gateway.reload({"streams": MADE, "routes": [route("good"), route("other")]})
+    await gateway.up("other")
+    assert not provisioner.faults
