@@ -33,6 +33,8 @@ class Lease:
     def __init__(self, revision: int, since: float) -> None:
         self.revision = revision
         self._since = since
+        self.kept = False
+        """Whether what was asked for under it may still be done: then it is not given back, and runs out by itself."""
 
     @property
     def left(self) -> float:
@@ -41,17 +43,22 @@ class Lease:
 
 
 @asynccontextmanager
-async def held(bucket: Bucket, key: str, holder: str, patience: float) -> AsyncIterator[Lease | None]:
-    """Hold the lease `key`, given back in the end; None when others had it for `patience` seconds. Raises Retry."""
-    lease = await _take(bucket, key, holder.encode(), patience)
+async def held(
+    bucket: Bucket, key: str, holder: str, patience: float, before: Lease | None = None
+) -> AsyncIterator[Lease | None]:
+    """Hold the lease `key`, given back in the end; None when others had it for `patience` seconds. Raises Retry.
+
+    One that was kept `before` is taken again at once, if nobody else has had it since.
+    """
+    lease = await _take(bucket, key, holder.encode(), patience, before)
     try:
         yield lease
     finally:
-        if lease is not None:
+        if lease is not None and not lease.kept:
             await _give_back(bucket, key, lease)
 
 
-async def _take(bucket: Bucket, key: str, holder: bytes, patience: float) -> Lease | None:
+async def _take(bucket: Bucket, key: str, holder: bytes, patience: float, before: Lease | None) -> Lease | None:
     began = since = time.monotonic()
     seen, pause = -1, LOOK
     while True:
@@ -59,7 +66,8 @@ async def _take(bucket: Bucket, key: str, holder: bytes, patience: float) -> Lea
         now = time.monotonic()
         if revision != seen:
             seen, since = revision, now
-        if value is None or now - since > LEASE:
+        ours_still = before is not None and before.revision == revision
+        if value is None or ours_still or now - since > LEASE:
             ours = await bucket.swap(key, holder, revision)
             if ours is not None:
                 return Lease(ours, now)

@@ -50,6 +50,8 @@ class Update:
         self._turns: int | None = None
         self._again_at = float("inf")
         self._told = ""
+        self._lease: Lease | None = None
+        """The one last held; it is still ours when nobody knows whether the server does what it was asked for."""
         self.due = source.manage == "update"
         """Until the durable was once seen to be as the config says: after that, others may have changed it rightly."""
 
@@ -75,9 +77,11 @@ class Update:
             # the first.
             newer = await self._replicas.newer()
             if not newer:
-                async with held(self._replicas.bucket, self._key, self._replicas.instance, PATIENCE) as lease:
+                holder = self._replicas.instance
+                async with held(self._replicas.bucket, self._key, holder, PATIENCE, self._lease) as lease:
                     if lease is None:
                         return self._put_off(info, "another replica changes it", LEASE)
+                    self._lease = lease
                     newer = await self._replicas.newer()
                     if not newer:
                         found = await self._api.request(f"CONSUMER.INFO.{source.stream}.{source.durable}")
@@ -116,14 +120,18 @@ class Update:
             return self._put_off(info, f"it took longer than {HOLD:g} s", LEASE)
         body = {"stream_name": source.stream, "action": "update", "config": merged}
         request = f"CONSUMER.CREATE.{source.stream}.{source.durable}"
+        # Without an answer it may be done late, and must not undo what another replica has done meanwhile.
+        lease.kept = True
         try:
             changed = await self._api.request(request, body, limit=LEASE - HOLD)
         except ApiError as error:
+            lease.kept = False
             raise RouteFault(
                 "durable-not-updated",
                 f"the server does not change the durable {source.durable} ({'; '.join(differences)}): {error}",
                 "give the route a new durable, or set source.manage to create to use this one as it is",
             ) from error
+        lease.kept = False
         self.done()
         log.info(
             "durable %s updated: %s",

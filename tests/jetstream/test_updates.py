@@ -12,6 +12,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from gateway.jetstream import lease, replicas
+from gateway.jetstream.api import ApiUnavailable, JetStreamApi
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, settled
 from tests.support.eventually import eventually
@@ -223,8 +224,7 @@ async def test_a_lease_whose_holder_was_killed_is_taken_over(
     await run_gateway({"routes": [route(source={**UPDATE, "ack-wait": "3s"})]})
     assert time.monotonic() - began > 1.0
     assert await found(nc, "ack_wait") == 3_000_000_000
-    last = await api(nc, "STREAM.MSG.GET.KV_gateway-gateway", {"last_by_subj": LEASE_KEY})
-    assert "data" not in last["message"], "given back"
+    assert "data" not in await _lease(nc), "given back"
 
 
 async def test_a_lease_that_is_held_on_is_respected_and_the_route_works_meanwhile(
@@ -252,6 +252,45 @@ async def test_a_lease_that_is_held_on_is_respected_and_the_route_works_meanwhil
 
     await eventually(changed)
     await gateway.up()
+
+
+async def test_a_lease_is_kept_after_an_update_that_nobody_answered_and_is_ours_at_the_next_try(
+    nc: Client, run_gateway: RunGateway, route: Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server may still do it, after another replica would have had the lease and changed the durable again."""
+    await (await run_gateway({"routes": [route()]})).stop()
+    unanswered, go_on = asyncio.Event(), asyncio.Event()
+    ask = JetStreamApi.request
+
+    async def request(self: JetStreamApi, subject: str, body: Any = None, limit: float | None = None) -> Any:
+        if unanswered.is_set():
+            await go_on.wait()
+        elif isinstance(body, dict) and body.get("action") == "update":
+            unanswered.set()
+            raise ApiUnavailable(f"{subject}: no answer")
+        return await ask(self, subject, body, limit)
+
+    monkeypatch.setattr(JetStreamApi, "request", request)
+    monkeypatch.setattr(lease, "LEASE", 3600.0)
+    gateway = await run_gateway({"routes": [route(source={**UPDATE, "ack-wait": "3s"})]}, wait=False)
+    await asyncio.wait_for(unanswered.wait(), 30)
+    await gateway.down("jetstream-unavailable")
+    assert "data" in (await _lease(nc)), "kept"
+    go_on.set()
+    await gateway.up()
+    assert await found(nc, "ack_wait") == 3_000_000_000
+
+    async def given_back() -> bool:
+        return "data" not in await _lease(nc)
+
+    await eventually(given_back)
+
+
+async def _lease(nc: Client) -> dict[str, Any]:
+    message: dict[str, Any] = (await api(nc, "STREAM.MSG.GET.KV_gateway-gateway", {"last_by_subj": LEASE_KEY}))[
+        "message"
+    ]
+    return message
 
 
 @pytest.mark.fault("replicas-unknown")
