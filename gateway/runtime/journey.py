@@ -139,14 +139,16 @@ class Journey:
         if delivery.header_block and hops_of(delivery.header_block) >= self.route.max_hops:
             self._fail(entry, Fault(step="receive", code="loop", message=f"passed {self.route.max_hops} gateways"))
             return
-        attempt = 1 if tries is None else tries.failed + 1
-        try:
-            event = Event(self.route.reader, delivery, Meta(self.route.origin, delivery, attempt))
-        except DecodeError as error:
-            self._stats.count_step_error("decode", error.code)
-            self._fail(entry, Fault(step="decode", code=error.code, message=error.message))
-            return
-        entry.event = event
+        event = entry.event
+        if event is None or tries is not None:
+            attempt = 1 if tries is None else tries.failed + 1
+            try:
+                event = Event(self.route.reader, delivery, Meta(self.route.origin, delivery, attempt))
+            except DecodeError as error:
+                self._stats.count_step_error("decode", error.code)
+                self._fail(entry, Fault(step="decode", code=error.code, message=error.message))
+                return
+            entry.event = event
         result: Result
         try:
             result = run(self.route, event)

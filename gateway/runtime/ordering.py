@@ -11,7 +11,7 @@ from ..ports import Clock, OrderedSource
 from ..routing.route import CompiledRoute
 from . import order, takeover
 from .faults import Faults
-from .window import Entry, Window
+from .window import Entry, Phase, Window
 
 
 class Owner(takeover.Owner, Protocol):
@@ -102,8 +102,13 @@ class Ordering:
     def arrived(self, entry: Entry) -> None:
         """An event came into the window."""
         if self.open:
-            self._lines.add(entry, self._line_of(entry))
+            # Opened for its key, it is not decoded again when it begins now. While it waits nothing decoded is kept:
+            # a key may have many thousands behind it, and a body takes ten times its bytes.
+            entry.event, line = self._opened(entry)
+            self._lines.add(entry, line)
             self.work_off()
+            if entry.phase is Phase.WAITING:
+                entry.event = None
 
     def done(self, entry: Entry) -> None:
         """The fate of an event is stored, or it left the window."""
@@ -123,14 +128,15 @@ class Ordering:
         finally:
             self._working = False
 
-    def _line_of(self, entry: Entry) -> Hashable:
+    def _opened(self, entry: Entry) -> tuple[Event | None, Hashable]:
+        """The event, where it had to be opened, and the line it is in."""
         if self._path is None:
-            return None
+            return None, None
         try:
             event = Event(self._route.reader, entry.delivery, Meta(self._route.origin, entry.delivery, 1))
-            return order.key_of(event, self._path)
+            return event, order.key_of(event, self._path)
         except Exception:  # noqa: BLE001 - what it is comes out on its way; it is the edge that calls here
-            return order.Ticket()
+            return None, order.Ticket()
 
     # ------------------------------------------------------------------ becoming active
 
@@ -145,6 +151,6 @@ class Ordering:
         """All that is pending is here: begin, in the order of the stream."""
         self.open = True
         for entry in order.waiting(self._window.entries.values()):
-            self._lines.add(entry, self._line_of(entry))
+            self._lines.add(entry, self._opened(entry)[1])
         self.work_off()
         self._owner.refill()

@@ -78,7 +78,7 @@ class Entry:
         self.line: Hashable = None
         """What it is in order with, on an ordered route."""
         self.event: Event | None = None
-        """The event as it came, once decoded."""
+        """The event as it came, once decoded; opened before its first try begins when its order asks for that."""
         self.copies: list[Copy] = []
         self.open_copies = 0
         self.letter: Copy | None = None
