@@ -18,6 +18,7 @@ from ..subjects import token_is_safe, wildcard_fault
 from .asking import ended, refuse
 from .exits import FINDINGS
 from .options import config_option, json_option, timeout_option
+from .words import count
 
 _SHOWN = 50
 """Findings shown in words; --json has more."""
@@ -99,12 +100,12 @@ def _document(target: str, proof: Proof) -> dict[str, Any]:
 
 def _lines(proof: Proof) -> list[str]:
     report = proof.report
-    lines = [f"{proof.what}: {_count(report.records, 'record')} in {_count(len(report.chains), 'chain')}"]
+    lines = [f"{proof.what}: {count(report.records, 'record')} in {count(len(report.chains), 'chain')}"]
     if proof.cut:
         lines.append(f"cut: {proof.cut}")
     for chain in report.chains:
         state = "ok  " if chain.sound else "BAD "
-        cut = f"{_count(chain.cut, 'record')} cut by retention, " if chain.cut else ""
+        cut = f"{count(chain.cut, 'record')} cut by retention, " if chain.cut else ""
         lines.append(
             f"{state} {chain.chain}  route {chain.route}, instance {chain.instance}: {cut}"
             f"records {chain.first} to {chain.last}, {chain.first_place} to {chain.last_place}, {chain.ending}"
@@ -122,9 +123,5 @@ def _lines(proof: Proof) -> list[str]:
 
 def _verdict(proof: Proof, found: int) -> str:
     if found:
-        return _count(found, "finding")
+        return count(found, "finding")
     return "good: nothing inside is missing or changed" if proof.good else "nothing was there to verify"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -10,8 +10,9 @@ import click
 from ..dlq.looking import Found, newest
 from .asking import ended, notice, settings
 from .dlq_options import LIMIT, Asked, compiled, looking, selecting
-from .dlq_words import beside, count, document, rows
+from .dlq_words import beside, document, rows
 from .options import json_option
+from .words import count
 
 
 @click.command("list")

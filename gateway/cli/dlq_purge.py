@@ -13,8 +13,9 @@ from ..dlq.store import DeadLetters
 from ..jetstream.oneshot import OneShot
 from .asking import ended, notice, settings
 from .dlq_options import LIMIT, Asked, compiled, looking, selecting
-from .dlq_words import beside, count
+from .dlq_words import beside
 from .options import json_option
+from .words import count
 
 
 @click.command()

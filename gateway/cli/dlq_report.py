@@ -12,7 +12,8 @@ import click
 from ..dlq.engine import Redriven
 from ..dlq.plan import WHY, Plan
 from ..dlq.tally import Tally
-from .dlq_words import beside, count, printable
+from .dlq_words import beside, printable
+from .words import count
 
 _EVERY = 5.0
 """Seconds between two lines where no terminal is watched."""

@@ -14,9 +14,10 @@ from ..jetstream.oneshot import OneShot
 from ..routing.redrive import Letter, letter_of, original_block
 from .asking import ended, notice, settings
 from .dlq_options import SEQUENCE, looking, reaching
-from .dlq_words import count, document, instant, printable
+from .dlq_words import document, instant, printable
 from .exits import FINDINGS
 from .options import json_option
+from .words import count
 
 _EXCERPT = 1024
 """Bytes shown of a body that is no text."""

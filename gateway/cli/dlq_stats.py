@@ -12,8 +12,9 @@ from ..dlq.store import DeadLetters
 from ..jetstream.oneshot import OneShot
 from .asking import ended, notice, settings
 from .dlq_options import Asked, compiled, looking, selecting
-from .dlq_words import beside, count, instant, printable, table
+from .dlq_words import beside, instant, printable
 from .options import json_option
+from .words import count, table
 
 
 @click.command()

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..routing.redrive import Letter
+from .words import count, table
 
 _MESSAGE = 60
 """Characters of an error message in a table."""
@@ -20,11 +21,6 @@ def instant(ns: int) -> str:
 def printable(text: str) -> str:
     """A text of an event as a terminal can bear it."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
-
-
-def count(number: int, one: str = "letter", many: str = "") -> str:
-    """`1 letter`, `2,000 letters`."""
-    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 def document(letter: Letter) -> dict[str, Any]:
@@ -54,14 +50,6 @@ def document(letter: Letter) -> dict[str, Any]:
         "redrives": letter.redrives,
         "redriven_from": letter.redriven_from,
     }
-
-
-def table(rows: Sequence[Sequence[str]], head: Sequence[str]) -> list[str]:
-    """Rows in columns; the last one is as wide as it is."""
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)
-    ]
 
 
 def rows(letters: Sequence[Letter]) -> list[str]:

@@ -15,6 +15,7 @@ from ..jetstream.oneshot import OneShot
 from .asking import ask, read_config
 from .options import config_option, json_option, timeout_option
 from .routes_prune import prune
+from .words import table
 
 
 @click.group(invoke_without_command=True)
@@ -72,15 +73,8 @@ _COLUMNS = {
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:
-    cells = [list(_COLUMNS), *([_cell(row[field]) for field in _COLUMNS.values()] for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(_COLUMNS))]
-    # Numbers to the right, words to the left.
     return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column < 4 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in cells
+        table([[_cell(row[field]) for field in _COLUMNS.values()] for row in rows], [*_COLUMNS], numbers=3)
     )
 
 
