@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import Metric
 
 from ..errors import PluginError
 
@@ -20,7 +21,6 @@ class PluginMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         """Metrics in `registry`, without the series of when each was made: the gateway's own have none either."""
-        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry
         self._families: dict[str, tuple[Family, tuple[str, ...]]] = {}
 
@@ -33,7 +33,8 @@ class PluginMetrics:
         names = tuple(sorted(labels or ()))
         family, known = self._families.get(name, (None, names))
         if family is None:
-            family = kind(name, f"Made by a plugin: {name}.", names, registry=self._registry)
+            family = kind(name, f"Made by a plugin: {name}.", names, registry=None)
+            self._registry.register(_Undated(family))
             self._families[name] = (family, names)
         elif not isinstance(family, kind) or known != names:
             raise PluginError(f"the metric {name} is already a {type(family).__name__.lower()} with the labels {known}")
@@ -66,3 +67,18 @@ class OnePlugin:
         if not _NAME.fullmatch(name):
             raise PluginError(f"{name!r} is no metric name: lower-case letters, digits and underscores")
         return self._prefix + name
+
+
+class _Undated:
+    """A family without the series of when each was made, which the library leaves out for a whole process or not."""
+
+    def __init__(self, family: Family) -> None:
+        self._family = family
+
+    def describe(self) -> Iterable[Metric]:
+        return self._family.describe()
+
+    def collect(self) -> Iterable[Metric]:
+        for metric in self._family.collect():
+            metric.samples = [sample for sample in metric.samples if sample.name != f"{metric.name}_created"]
+            yield metric

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Counter, generate_latest
 
 from gateway.errors import PluginError
 from gateway.observe.plugin_metrics import PluginMetrics
@@ -37,7 +37,19 @@ def test_a_metric_has_no_series_but_its_own() -> None:
     metrics = PluginMetrics(registry).of("cache")
     metrics.counter("hits").inc()
     metrics.histogram("seconds").observe(0.2)
-    assert "_created" not in generate_latest(registry).decode()
+    metrics.gauge("files_created").set(3)
+    text = generate_latest(registry).decode()
+    assert "hits_created" not in text
+    assert "seconds_created" not in text
+    assert "event_gateway_plugin_cache_files_created 3.0" in text
+
+
+def test_what_others_of_the_process_measure_is_left_as_it_is() -> None:
+    """A plugin may have a registry of its own, and a page."""
+    PluginMetrics(CollectorRegistry()).of("cache").counter("hits").inc()
+    theirs = CollectorRegistry()
+    Counter("theirs", "Theirs.", registry=theirs).inc()
+    assert "theirs_created" in generate_latest(theirs).decode()
 
 
 def test_one_name_is_one_kind_of_metric() -> None:
