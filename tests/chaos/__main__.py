@@ -21,7 +21,10 @@ def main() -> None:
     if options.minutes is not None:
         faults = schedule_for(seed, options.minutes * 60, SCENE)
     else:
-        faults = schedule(seed, options.faults, SCENE)
+        faults = schedule(seed, max(0, options.faults), SCENE)
+    if not faults:
+        _say("nothing to do: FAULTS must be 1 or more, or MINUTES long enough for one to begin")
+        sys.exit(2)
     _say(f"seed {seed}: {len(faults)} faults, the last one ends after {max(fault.end for fault in faults):.0f} s")
     if options.plan:
         _say("\n".join(map(str, faults)))
