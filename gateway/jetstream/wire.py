@@ -39,6 +39,16 @@ class PlaintextError(Error):
     """A server wants to talk in plaintext."""
 
 
+def _told_to_end() -> bool:
+    """Whether the task was cancelled and goes on.
+
+    `asyncio.wait_for` of Python 3.11 loses a cancellation that comes in the moment in which a connection is made or
+    refused; nats-py's task would go on to try for ever, and be connected after its client is closed.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 class Wire(Client):
     """A nats-py client whose subscriptions may have a sink, and which writes without waiting."""
 
@@ -70,6 +80,8 @@ class Wire(Client):
 
     async def _connect_to_server(self, server: Any) -> None:
         """By our own transport. A web socket without TLS is never upgraded, whatever its server says."""
+        if _told_to_end():
+            raise asyncio.CancelledError
         self.server = str(server.uri.netloc).rpartition("@")[2]
         if self.require_tls and server.uri.scheme == "ws":
             raise PlaintextError("ws:// is not encrypted, and the config asks for TLS")
@@ -94,6 +106,9 @@ class Wire(Client):
 
         Whoever waited has given up: a durable changed or deleted so late would undo what others made of it since.
         """
+        if _told_to_end():
+            self.abandon()
+            raise asyncio.CancelledError
         await super()._process_connect_init()
         self._pending, self._pending_data_size = [], 0
 

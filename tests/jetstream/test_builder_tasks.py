@@ -64,3 +64,33 @@ async def test_a_task_that_misses_its_cancellation_is_ended_before_the_next_one_
     await eventually(lambda: connection.connected)
     await connection.close()
     assert not logged(caplog, "nats.closed")
+
+
+@pytest.mark.parametrize("answer", [ConnectionRefusedError(), None], ids=["refused", "made"])
+async def test_a_reconnect_that_misses_its_cancellation_ends_all_the_same(
+    nats_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch, answer: Exception | None
+) -> None:
+    """As it does on Python 3.11 when a connection is refused, or made, in that very moment; nobody cancels it again."""
+    connection = Connection(model.Nats(servers=[nats_server.url]), "test")
+    connection.start()
+    await eventually(lambda: connection.connected)
+    wire, began, missed = connection.wire, asyncio.Event(), asyncio.Event()
+
+    async def connect(*_args: object) -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            missed.set()
+            if answer is not None:
+                raise answer from None
+
+    monkeypatch.setattr(wire._transport, "connect", connect)
+    nats_server.kill()
+    await asyncio.wait_for(began.wait(), 30)
+    await connection.close()
+    assert missed.is_set()
+    task = wire._reconnection_task
+    assert task is not None
+    await eventually(task.done)
+    assert not wire.is_connected
