@@ -7,21 +7,68 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+import os
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-import nats
 import pytest
 import yaml
+from hypothesis import HealthCheck, settings
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
+from gateway.jetstream import server as server_module
 from gateway.jetstream.server import EmbeddedServer, free_port
+from tests.support.clients import connect
 from tests.support.cluster import Cluster, running_cluster
+from tests.support.limit import limited
 from tests.support.process import GatewayProcess
+from tests.support.told import told
 
 log = logging.getLogger("tests")
+
+
+def pytest_configure() -> None:
+    """Each worker has ports of its own: another's is listened on only a moment after it was given out.
+
+    And no example of a property is wrong for the time it takes: a machine that does other things as well has stood
+    still for longer than Hypothesis allows.
+    """
+    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("busy")
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    server_module._PORTS = server_module._PORTS[int(worker) % workers :: workers]
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_setup() -> Generator[None, Any, None]:
+    """No part of a test goes on for ever."""
+    with limited():
+        yield
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call() -> Generator[None, Any, None]:
+    """No part of a test goes on for ever."""
+    with limited():
+        yield
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_teardown() -> Generator[None, Any, None]:
+    """No part of a test goes on for ever."""
+    with limited():
+        yield
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
+    """A failed test's report has the last lines of its gateways and servers."""
+    report = (yield).get_result()
+    if report.failed:
+        report.sections += told(getattr(item, "funcargs", {}).values())
 
 
 class StartGateway(Protocol):
@@ -38,9 +85,7 @@ async def connected(url: str | list[str]) -> Client:
     async def note(error: Exception) -> None:
         log.debug("nats client: %r", error)
 
-    return await nats.connect(
-        url, reconnect_time_wait=0.05, max_reconnect_attempts=-1, error_cb=note, connect_timeout=5
-    )
+    return await connect(url, reconnect_time_wait=0.05, max_reconnect_attempts=-1, error_cb=note, connect_timeout=5)
 
 
 @pytest.fixture
@@ -69,7 +114,7 @@ async def nc(nats_server: EmbeddedServer) -> AsyncIterator[Client]:
 @pytest.fixture
 def js(nc: Client) -> JetStreamContext:
     """JetStream on `nc`."""
-    return nc.jetstream()
+    return nc.jetstream(timeout=30)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ same in a thread, for callers that have one. The server speaks for itself over a
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -30,6 +31,10 @@ _POLL = 0.005
 # Below the ephemeral ports of every common system. On one of those, a client that reconnects to a stopped server can
 # be given the server's own port as its local one, and is then connected to itself.
 _PORTS = range(20_000, 32_000)
+
+# Each process goes round from a place of its own: a port that was given out, and is not listened on yet or just now,
+# is given to somebody else only after all the others.
+_turns = itertools.count(random.randrange(len(_PORTS)))
 
 # Runs in the child between fork and exec of the server, as a program of its own: `preexec_fn` would run Python code in
 # a forked copy of a process that has threads. Linux alone can tie a child to its parent.
@@ -73,7 +78,8 @@ def server_binary() -> Path:
 
 def free_port() -> int:
     """A TCP port of the loopback interface that nobody listens on and no client is given by the system."""
-    for port in random.sample(_PORTS, 200):
+    for _ in range(200):
+        port = _PORTS[next(_turns) % len(_PORTS)]
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -142,7 +148,7 @@ class EmbeddedServer:
         """What the server prints, of all its starts."""
         return self.store_dir / "nats-server.log"
 
-    async def start(self, timeout: float = 20.0) -> None:  # noqa: ASYNC109  # the deadline of a thread, not of a task
+    async def start(self, timeout: float = 60.0) -> None:  # noqa: ASYNC109  # the deadline of a thread, not of a task
         """Start it and come back when JetStream answers; raises EmbeddedServerError."""
         self.launch()
         try:
@@ -160,7 +166,7 @@ class EmbeddedServer:
         await self.stop()
         await self.start()
 
-    def start_blocking(self, timeout: float = 20.0) -> None:
+    def start_blocking(self, timeout: float = 60.0) -> None:
         """`start` for callers without an event loop."""
         self.launch()
         try:
@@ -196,7 +202,7 @@ class EmbeddedServer:
                 process_group=0,
             )
 
-    def wait_ready(self, timeout: float = 20.0) -> None:
+    def wait_ready(self, timeout: float = 60.0) -> None:
         """Wait until JetStream answers; raises EmbeddedServerError with the end of the log."""
         deadline = time.monotonic() + timeout
         while not self._ready():
@@ -261,7 +267,7 @@ def _jetstream_answers(port: int) -> bool:
 
     A server that wants to know who asks is up too: it opens its port after JetStream.
     """
-    with socket.create_connection((_HOST, port), timeout=0.5) as link, link.makefile("rb") as lines:
+    with socket.create_connection((_HOST, port), timeout=2) as link, link.makefile("rb") as lines:
         info: dict[str, Any] = json.loads(lines.readline().partition(b" ")[2])
         if info.get("auth_required") or info.get("tls_required"):
             return bool(info.get("jetstream"))

@@ -10,7 +10,11 @@ from typing import TypeVar, overload
 
 T = TypeVar("T")
 PATIENCE = 30.0
-"""Seconds a condition has: what takes milliseconds takes many of them on a machine that does other things as well."""
+"""Seconds a condition has: what takes milliseconds takes many of them on a machine that does other things as well. Not
+more than the ack-wait of a route: what comes only with a redelivery has not come by itself.
+"""
+LONG = 90.0
+"""Seconds for what takes many of them on a machine that does nothing else."""
 
 
 @overload

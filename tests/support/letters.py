@@ -54,7 +54,7 @@ def numbers(messages: list[Stored]) -> list[int]:
 
 async def write_letters(nc: Client, count: int, *, first: int = 1, size: int = 0, **headers: str) -> None:
     """Letters of events `first` and so on of IN; the letters' own sequences follow what the stream holds."""
-    js = nc.jetstream()
+    js = nc.jetstream(timeout=30)
     subject = f"dlq.{headers.get('gateway_route', 'r')}"
     for start in range(first, first + count, _AT_ONCE):
         numbers = range(start, min(start + _AT_ONCE, first + count))

@@ -115,11 +115,11 @@ class GatewayProcess:
             said = [line for line in self.err.splitlines() if line.endswith("}")]
             return any('"event":"gateway.starting"' in line and f'"pid":{self.pid}' in line for line in said)
 
-        await eventually(starting, 30, "a gateway that hears signals", interval=0.05)
+        await eventually(starting, START, "a gateway that hears signals", interval=0.05)
 
-    async def get(self, path: str) -> tuple[int, str]:
+    async def get(self, path: str, timeout: float = 15.0) -> tuple[int, str]:
         """One GET: status and body; status 0 while nobody answers."""
-        return await asyncio.to_thread(_get, self.http_url + path)
+        return await asyncio.to_thread(_get, self.http_url + path, timeout)
 
     async def metric(self, sample: str) -> float:
         """One number of /metrics: `metric('nats_connected')`, `metric('route_up{route="r"}')`."""
@@ -147,7 +147,7 @@ class GatewayProcess:
         """Send it any signal."""
         self._running().send_signal(number)
 
-    async def wait(self, timeout: float = 40.0) -> int:
+    async def wait(self, timeout: float = START) -> int:
         """Its exit code; negative is the signal that ended it."""
         return await asyncio.to_thread(self._running().wait, timeout)
 
@@ -161,9 +161,9 @@ class GatewayProcess:
         return self._process
 
 
-def _get(url: str) -> tuple[int, str]:
+def _get(url: str, timeout: float) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
+        with urllib.request.urlopen(url, timeout=timeout) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:

@@ -13,7 +13,7 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from .eventually import eventually
+from .eventually import LONG, eventually
 
 _RESEND_AFTER = 1.0
 
@@ -62,11 +62,11 @@ class Publisher:
         self._open[self._next] = (message, time.monotonic())
         await self._send(self._next, message)
 
-    async def reached(self, events: int, timeout: float = 30.0) -> None:
+    async def reached(self, events: int, timeout: float = LONG) -> None:
         """Wait until at least so many events are stored."""
         await eventually(lambda: self.stored >= events, timeout, f"{events} events stored")
 
-    async def settled(self, timeout: float = 30.0) -> None:
+    async def settled(self, timeout: float = LONG) -> None:
         """Wait until every event is stored."""
         async with asyncio.timeout(timeout):
             while self._open:

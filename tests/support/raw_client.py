@@ -10,7 +10,7 @@ class RawClient:
     """One connection; use it as a context manager."""
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=5)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=30)
         self._lines = self._socket.makefile("rb")
         self._lines.readline()
         self._socket.sendall(b'CONNECT {"verbose":false,"headers":true,"no_responders":true}\r\n')

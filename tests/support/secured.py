@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import nats
 from nats.aio.client import Client
 
 from gateway.jetstream.server import EmbeddedServer
 
 from .arrivals import arrived, settled
+from .clients import connect
 from .running import RunningGateway
 
 _STREAMS = ("IN", "OUT", "DLQ")
@@ -65,7 +65,7 @@ async def client(url: str, **options: Any) -> AsyncIterator[Client]:
         log.debug("nats client: %r", error)
 
     options = {"reconnect_time_wait": 0.05, "max_reconnect_attempts": -1, "error_cb": note, **options}
-    nc = await nats.connect(url, **options)
+    nc = await connect(url, **options)
     try:
         yield nc
     finally:
@@ -99,5 +99,5 @@ async def gateway(nats: dict[str, Any], *, wait: bool = True, **more: Any) -> As
 async def routes_events(nc: Client, number: int = 1) -> None:
     """Publish one more event, and see `number` of them arrive and settled."""
     await nc.jetstream().publish("in.a", b"%d" % number)
-    await arrived(nc, "OUT", number, timeout=20)
-    await settled(nc, timeout=20)
+    await arrived(nc, "OUT", number)
+    await settled(nc)

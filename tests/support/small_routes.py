@@ -28,7 +28,7 @@ async def make_room(nc: Client) -> None:
 
 
 async def publish(nc: Client, subject: str, events: int) -> None:
-    js = nc.jetstream()
+    js = nc.jetstream(timeout=30)
     await asyncio.gather(*(js.publish(subject, json.dumps({"n": n}).encode()) for n in range(events)))
 
 

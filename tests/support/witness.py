@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import nats.errors
 from nats.aio.client import Client
 
-from .eventually import eventually
+from .eventually import PATIENCE, eventually
 from .streams import Stored, consumer_state
 
 _BATCH = 2000
@@ -23,6 +23,14 @@ _BATCH = 2000
 async def read_all(url: str, stream: str) -> list[Stored]:
     """Every message of a stream that is no work queue, in order, as the server keeps it; of times, `at` is told."""
     return await asyncio.to_thread(_read_all, url, stream)
+
+
+def ask(url: str, request: str, body: dict[str, Any], timeout: float = 30.0) -> None:
+    """One JetStream API request; an AssertionError when it is refused, an OSError or ValueError when it failed."""
+    host, _, port = url.removeprefix("nats://").rpartition(":")
+    with socket.create_connection((host, int(port)), timeout) as link, link.makefile("rb") as lines:
+        link.sendall(b'CONNECT {"verbose":false,"headers":true,"no_responders":true}\r\nSUB _INBOX.witness.> 1\r\n')
+        _ask(link, lines, request, body)
 
 
 def _read_all(url: str, stream: str) -> list[Stored]:
@@ -83,7 +91,7 @@ async def open_events(nc: Client, stream: str, durables: Iterable[str]) -> int:
     return total
 
 
-async def all_settled(nc: Client, stream: str, durables: Iterable[str], timeout: float = 30.0) -> None:
+async def all_settled(nc: Client, stream: str, durables: Iterable[str], timeout: float = PATIENCE) -> None:
     """Wait until nothing is left for the durables to do."""
     names = list(durables)
     left: list[int] = []
