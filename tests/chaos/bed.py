@@ -12,12 +12,12 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import nats
 import nats.errors
 import yaml
 from nats.aio.client import Client
 
 from gateway.jetstream.server import EmbeddedServer
+from tests.support.clients import connect
 from tests.support.distribution import install
 from tests.support.eventually import eventually
 from tests.support.process import GatewayProcess
@@ -198,7 +198,7 @@ async def client(urls: list[str]) -> AsyncIterator[Client]:
     async def note(_error: Exception) -> None:
         """Reconnects are what this is about."""
 
-    nc = await nats.connect(
+    nc = await connect(
         urls,
         reconnect_time_wait=0.1,
         max_reconnect_attempts=-1,

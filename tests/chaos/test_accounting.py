@@ -15,7 +15,7 @@ from gateway.jetstream.server import EmbeddedServer
 from tests.chaos import accounts
 from tests.chaos.say import Say
 from tests.conftest import StartGateway
-from tests.support.eventually import eventually
+from tests.support.eventually import LONG, eventually
 from tests.support.process import GatewayProcess
 from tests.support.publisher import Publisher
 from tests.support.streams import count, make_stream
@@ -41,7 +41,7 @@ async def test_every_event_is_accounted_for_after_random_kills(
     async with Publisher(nc) as publisher:
         await Storm(nc, nats_server, gateway, publisher).run()
     stormed = time.monotonic()
-    await all_settled(nc, "IN", accounts.DURABLES, 60)
+    await all_settled(nc, "IN", accounts.DURABLES, LONG)
     gateway.term()
     assert await gateway.wait() == 0
     settled = time.monotonic()
@@ -118,7 +118,7 @@ class Storm:
         async def enough() -> bool:
             return await self._outputs() >= wanted or not await open_events(self._nc, "IN", accounts.DURABLES)
 
-        await eventually(enough, 30, "progress", interval=0.05)
+        await eventually(enough, LONG, "progress", interval=0.05)
 
     async def _outputs(self) -> int:
         try:

@@ -14,9 +14,9 @@ from nats.aio.client import Client
 from tests.chaos.say import Say
 from tests.conftest import StartGateway
 from tests.support.cluster import Cluster
-from tests.support.eventually import eventually
+from tests.support.eventually import LONG, eventually
 from tests.support.publisher import Publisher
-from tests.support.streams import api, make_stream
+from tests.support.streams import api
 from tests.support.witness import all_settled, read_all
 
 EVENTS = 20_000
@@ -30,7 +30,7 @@ async def test_the_death_of_leaders_loses_and_doubles_nothing(
     """First the target's leader is killed, then the source's; each comes back before the other goes."""
     nc = cluster_nc
     for stream, subject in (("IN", "in.>"), ("OUT", "out.>"), ("DLQ", "dlq.>")):
-        await make_stream(nc, stream, [subject], num_replicas=3)
+        await cluster.make_stream(nc, stream, [subject], num_replicas=3)
     route = {
         "name": "route",
         "source": {"stream": "IN", "subjects": ["in.>"], "ack-wait": "8s"},
@@ -42,7 +42,7 @@ async def test_the_death_of_leaders_loses_and_doubles_nothing(
     async with Publisher(nc, window=2000) as publisher:
         publishing = asyncio.create_task(publish(publisher))
         for mark, stream in ((EVENTS // 5, "OUT"), (EVENTS // 2, "IN")):
-            await publisher.reached(mark, 60)
+            await publisher.reached(mark, LONG)
             leader = await cluster.leader(nc, stream)
             leader.kill()
             killed = time.monotonic()
@@ -51,7 +51,7 @@ async def test_the_death_of_leaders_loses_and_doubles_nothing(
             await leader.start()
         await publishing
         await publisher.settled()
-    await all_settled(nc, "IN", ["gateway-route"], 60)
+    await all_settled(nc, "IN", ["gateway-route"], LONG)
     url = (await cluster.leader(nc, "OUT")).url
     stored = await read_all(url, "OUT")
     letters = await read_all(url, "DLQ")
@@ -79,13 +79,13 @@ async def more_routed(nc: Client, events: int) -> None:
     async def copies() -> int:
         # Without a leader nobody answers: ask again soon, so that the time of the recovery is seen.
         try:
-            return int((await api(nc, "STREAM.INFO.OUT", timeout=0.3))["state"]["messages"])
+            return int((await api(nc, "STREAM.INFO.OUT", timeout=1))["state"]["messages"])
         except (nats.errors.Error, KeyError, OSError):
             return 0
 
-    before = await eventually(copies, 30)
+    before = await eventually(copies)
 
     async def enough() -> bool:
         return await copies() >= min(before + events, EVENTS - EVENTS // POISON_EVERY)
 
-    await eventually(enough, 30, f"{events} copies after {before}")
+    await eventually(enough, LONG, f"{events} copies after {before}")

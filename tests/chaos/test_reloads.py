@@ -18,7 +18,7 @@ from nats.aio.client import Client
 from gateway.jetstream.server import EmbeddedServer
 from tests.chaos.say import Say
 from tests.conftest import StartGateway
-from tests.support.eventually import eventually
+from tests.support.eventually import LONG, eventually
 from tests.support.proc import usage
 from tests.support.process import GatewayProcess
 from tests.support.publisher import Publisher
@@ -81,7 +81,7 @@ async def reload(gateway: GatewayProcess, number: int) -> None:
             raise RuntimeError(gateway.err)
         return await gateway.metric('config_reloads_total{outcome="success"}') == number
 
-    await eventually(done, 30, f"reload {number}")
+    await eventually(done, what=f"reload {number}")
 
 
 async def test_reload_after_reload_under_load_loses_doubles_and_leaves_nothing(
@@ -89,7 +89,9 @@ async def test_reload_after_reload_under_load_loses_doubles_and_leaves_nothing(
 ) -> None:
     for name, subjects in (("IN", ["in.>"]), ("OUT", ["out.>"]), ("DLQ", ["dlq.>"])):
         await make_stream(nc, name, subjects, duplicate_window=int(3600e9))
-    gateway = await gateway_process({"include": "routes.d/*.yaml", "routes": routes(0)}, wait=False)
+    defaults = {"source": {"ack-wait": "5s"}}
+    config = {"include": "routes.d/*.yaml", "defaults": defaults, "routes": routes(0)}
+    gateway = await gateway_process(config, wait=False)
     include(gateway, 0)
     await gateway.start()
     stop = asyncio.Event()
@@ -104,8 +106,8 @@ async def test_reload_after_reload_under_load_loses_doubles_and_leaves_nothing(
         stop.set()
         rounds = await publishing
         await publisher.settled()
-    # What a server had sent to a route that was just going comes again after ack-wait, which is 30 s.
-    await all_settled(nc, "IN", [f"gateway-{name}" for name in ROUTES], timeout=90)
+    # What a server had sent to a route that was just going comes again after ack-wait.
+    await all_settled(nc, "IN", [f"gateway-{name}" for name in ROUTES], LONG)
 
     say(f"{RELOADS} reloads, {rounds * len(ROUTES)} events; after {WARM}: {warm}, at the end: {after}")
     found: dict[str, Counter[int]] = {}

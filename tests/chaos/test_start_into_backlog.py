@@ -5,6 +5,7 @@ from __future__ import annotations
 from nats.aio.client import Client
 
 from tests.conftest import StartGateway
+from tests.support.eventually import LONG
 from tests.support.publisher import Publisher
 from tests.support.streams import count, make_stream
 from tests.support.witness import all_settled
@@ -29,6 +30,6 @@ async def test_every_route_works_from_the_start(nc: Client, gateway_process: Sta
         for n in range(ROUTES)
     ]
     gateway = await gateway_process({"routes": routes})
-    await all_settled(nc, "IN", [f"gateway-r{n}" for n in range(ROUTES)], 60)
+    await all_settled(nc, "IN", [f"gateway-r{n}" for n in range(ROUTES)], LONG)
     assert [line for line in gateway.logs if line["event"] == "source.silent"] == []
     assert await count(nc, "OUT") == ROUTES * EVENTS

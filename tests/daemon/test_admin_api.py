@@ -8,7 +8,6 @@ import signal
 import urllib.request
 from typing import Any
 
-import pytest
 from nats.aio.client import Client
 
 from gateway.jetstream.server import free_port
@@ -107,11 +106,11 @@ async def test_the_document_describes_every_answer(streams: Client, gateway_proc
         assert set(body) == set(named["properties"]), path
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-async def test_nothing_can_be_changed(streams: Client, gateway_process: StartGateway, method: str) -> None:
+async def test_nothing_can_be_changed(streams: Client, gateway_process: StartGateway) -> None:
     gateway = await gateway_process({"routes": [ONE]})
-    status, body = await ask(gateway, "/api/v1/routes/one", method)
-    assert (status, body) == (405, {"error": "method not allowed"})
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        status, body = await ask(gateway, "/api/v1/routes/one", method)
+        assert (status, body) == (405, {"error": "method not allowed"}), method
 
 
 async def test_strangers_get_nothing(streams: Client, gateway_process: StartGateway) -> None:

@@ -18,7 +18,8 @@ from tests.support.commands import Ended, run_commands
 from tests.support.eventually import eventually
 from tests.support.process import ROOT
 from tests.support.small_routes import publish, route
-from tests.support.streams import api, change_stream, count, make_stream, read_stream
+from tests.support.streams import api, change_stream, count, make_stream
+from tests.support.witness import read_all
 
 AUDITS = [{"stream": {"subject": "audit.{$route}", "stream": "AUDIT"}}]
 SOURCE = {"stream": "IN", "subjects": ["in.one"], "ack-wait": "1s"}
@@ -38,7 +39,7 @@ async def streams(nc: Client) -> None:
 
 async def fill(nc: Client, stream: str, *stored: list[bytes], subject: str = "audit.r") -> None:
     """Store records as a writer would."""
-    js = nc.jetstream()
+    js = nc.jetstream(timeout=30)
     for records in stored:
         for data in records:
             await js.publish(subject, data, stream=stream)
@@ -58,9 +59,9 @@ async def test_kill_9_at_any_moment_leaves_a_chain_that_verifies(
     events = 0
     for _ in range(4):
         before = await count(nc, "AUDIT")
-        await publish(nc, "in.one", 1500)
-        events += 1500
-        await eventually(lambda before=before: _over(nc, before + 50), 30, interval=0.001)
+        await publish(nc, "in.one", 500)
+        events += 500
+        await eventually(lambda before=before: _over(nc, before + 50), interval=0.001)
         gateway.kill9()
         report = await stored_chain(nc)
         assert report.good, report.findings
@@ -68,7 +69,7 @@ async def test_kill_9_at_any_moment_leaves_a_chain_that_verifies(
         have = {record["sequence"] for record in await recorded(nc)}
         assert set(range(1, info["ack_floor"]["stream_seq"] + 1)) <= have, "an event is settled without its record"
         await gateway.start()
-    await settled(nc, "one", timeout=30)
+    await settled(nc, "one")
     gateway.term()
     assert await gateway.wait() == 0
     assert {record["sequence"] for record in await recorded(nc)} == set(range(1, events + 1))
@@ -184,10 +185,10 @@ async def test_only_one_subject_is_read_when_asked(nc: Client, nats_server: Embe
 async def test_a_long_stream_is_read_whole(nc: Client, nats_server: EmbeddedServer) -> None:
     """Over many pull requests, some of which end early over their bytes."""
     _, stored = chain(12_000)
-    js = nc.jetstream()
+    js = nc.jetstream(timeout=30)
     for start in range(0, len(stored), 1000):
         await asyncio.gather(*(js.publish("audit.r", data) for data in stored[start : start + 1000]))
-    in_order = [message.data for message in await read_stream(nc, "AUDIT")]
+    in_order = [message.data for message in await read_all(nats_server.url, "AUDIT")]
     assert in_order == stored
     found = await verify("AUDIT", "--server", nats_server.url, "--json")
     assert found.code == 0

@@ -51,7 +51,7 @@ async def test_a_command_whose_user_is_taken_away_says_so(
             cwd=ROOT,
         )
         try:
-            await asyncio.wait_for(asked.wait(), 30)
+            await asyncio.wait_for(asked.wait(), 90)
             reload_with(nats_server, permissions("", password="changed"))
             _, err = await asyncio.wait_for(process.communicate(), 60)
         finally:

@@ -17,7 +17,7 @@ from nats.aio.client import Client
 
 from gateway.jetstream.server import EmbeddedServer, free_port
 from tests.support.commands import Ended, run_commands
-from tests.support.eventually import eventually
+from tests.support.eventually import LONG, eventually
 from tests.support.letters import body_of, headers_of, numbers, write_letters
 from tests.support.process import ROOT
 from tests.support.small_routes import route
@@ -242,7 +242,7 @@ async def test_kill_9_at_any_moment_loses_and_doubles_nothing(
         before = await count(nc, "OUT")
         process = await dlq.launch("redrive")
         wanted = min(before + chance.randint(20, 400), letters)
-        await eventually(lambda wanted=wanted: _holds(nc, "OUT", wanted), 60, interval=0.001)
+        await eventually(lambda wanted=wanted: _holds(nc, "OUT", wanted), LONG, interval=0.001)
         if process.returncode is None:
             process.kill()
         await process.wait()
@@ -265,7 +265,7 @@ async def _holds(nc: Client, stream: str, messages: int) -> bool:
 async def test_a_signal_ends_it_in_order_and_it_says_how_to_go_on(dlq: Dlq, nc: Client, number: signal.Signals) -> None:
     await write_letters(nc, 500)
     process = await dlq.launch("redrive", "--rate", "100/s")
-    await eventually(lambda: _holds(nc, "OUT", 5), 60)
+    await eventually(lambda: _holds(nc, "OUT", 5), LONG)
     process.send_signal(number)
     ended = await dlq.end(process)
     assert ended.code == 128 + number
@@ -305,7 +305,7 @@ async def test_letters_come_and_go_while_a_gateway_runs(dlq: Dlq, nc: Client, na
     """Only what was there at the start is taken; the rest waits for the next time."""
     await write_letters(nc, 50)
     process = await dlq.launch("redrive", "--rate", "50/s", "--json")
-    await eventually(lambda: _holds(nc, "OUT", 2), 60)
+    await eventually(lambda: _holds(nc, "OUT", 2), LONG)
     await write_letters(nc, 50, first=51)
     ended = await dlq.end(process)
     assert ended.code == 0, ended.err

@@ -15,7 +15,7 @@ from nats.aio.client import Client
 from gateway.jetstream.server import EmbeddedServer
 from tests.conftest import StartGateway
 from tests.daemon.hostile_routes import Account, Fate, account, fates, install_evil, route_of, unsettled
-from tests.support.eventually import eventually
+from tests.support.eventually import LONG, eventually
 from tests.support.process import GatewayProcess
 from tests.support.streams import make_stream, read_stream
 from tests.support.witness import all_settled
@@ -27,7 +27,7 @@ HEALTHY = {
     "elsewhere": route_of("elsewhere", {}, "OTHER"),
 }
 BLOCKS = route_of("blocks", {"filters": [{"evil-filter": {"how": "blocks"}}]}, "BLOCKS")
-IN_TIME = 5.0
+IN_TIME = 20.0
 """Seconds from the source stream to the target stream, while a hundred other routes start, fail and block the loop."""
 
 
@@ -37,7 +37,7 @@ def reread(line: str) -> float:
 
 
 async def publish_all(nc: Client) -> None:
-    js = nc.jetstream()
+    js = nc.jetstream(timeout=30)
     for number in range(EVENTS):
         await asyncio.gather(*(js.publish(f"{stream}.ev", b'{"n": %d}' % number) for stream in ("in", "other")))
 
@@ -68,7 +68,7 @@ async def test_hostile_plugins_hurt_their_own_routes_only_and_lose_nothing(
     env = {"PYTHONPATH": f"{site}:{Path.cwd()}"}
     gateway = await gateway_process({"routes": routes, "drain": "5s"}, env=env)
     await publish_all(streams)
-    await eventually(lambda: has_its_fate(streams, gateway, cases), 60, "every hostile route at its fate", 0.5)
+    await eventually(lambda: has_its_fate(streams, gateway, cases), LONG, "every hostile route at its fate", 0.5)
     await all_settled(streams, "IN", ["gateway-plain", "gateway-changing"])
     await all_settled(streams, "OTHER", ["gateway-elsewhere"])
     found = await account(nats_server.url)
@@ -80,7 +80,7 @@ async def test_hostile_plugins_hurt_their_own_routes_only_and_lose_nothing(
     await streams.jetstream().publish("blocks.ev", b'{"n": 0}')
     await eventually(lambda: "loop.blocked" in gateway.err and blocked_by(gateway) == ("evil-steps", "blocks"))
     gateway.term()
-    assert await gateway.wait(40) == 0
+    assert await gateway.wait() == 0
     told = {(line["event"], line.get("hook")) for line in gateway.logs}
     for hook in ("started", "stopping", "route_started", "route_stopped"):
         assert ("plugin.hook-failed", f"gateway_{hook}") in told
@@ -88,7 +88,7 @@ async def test_hostile_plugins_hurt_their_own_routes_only_and_lose_nothing(
 
     install_evil(site, mended=True)
     await gateway.start()
-    await all_settled(streams, "IN", [f"gateway-{name}" for name in (*cases, "plain", "changing")], 60)
+    await all_settled(streams, "IN", [f"gateway-{name}" for name in (*cases, "plain", "changing")], LONG)
     after = await account(nats_server.url)
     for name, fate in cases.items():
         thirds = {number for number in range(EVENTS) if number % 3 == 0}
@@ -96,7 +96,7 @@ async def test_hostile_plugins_hurt_their_own_routes_only_and_lose_nothing(
         whole = set(range(EVENTS)) - (thirds if fate.bad or fate.filtered else set())
         assert after.published[name] == dict.fromkeys(whole, 1), name
     gateway.term()
-    assert await gateway.wait(20) == 0
+    assert await gateway.wait() == 0
 
 
 async def in_time(nc: Client) -> None:

@@ -203,7 +203,7 @@ async def test_noise_on_the_port_neither_fills_the_log_nor_ends_the_server(log: 
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(noise)
         writer.write_eof()
-        answer = await asyncio.wait_for(reader.read(), 5)
+        answer = await asyncio.wait_for(reader.read(), 30)
         assert b"aiohttp" not in answer
         writer.close()
         await writer.wait_closed()

@@ -23,7 +23,7 @@ from gateway.jetstream.server import EmbeddedServer
 from tests.chaos.load import steady
 from tests.conftest import StartGateway
 from tests.support.distribution import install
-from tests.support.eventually import eventually
+from tests.support.eventually import LONG, eventually
 from tests.support.order import arrivals, by_key, disorder, one_order
 from tests.support.process import GatewayProcess
 from tests.support.publisher import Message
@@ -170,9 +170,9 @@ async def test_order_holds_through_a_storm(
         for fault in faults:
             await load.reached(load.stored + 50, 60)
             await storm.strike(fault)
-            await eventually(lambda: progressed(nc), 60, f"progress after {fault}")
+            await eventually(lambda: progressed(nc), LONG, f"progress after {fault}")
     for name in ("strict", "bykey"):
-        await eventually(partial(all_settled, nc, name), 40, f"{name} settled everything")
+        await eventually(partial(all_settled, nc, name), LONG, f"{name} settled everything")
         last = (await api(nc, "STREAM.INFO.IN"))["state"]["messages"]
         assert last == load.sent
         messages = await read_stream(nc, name.upper())

@@ -75,13 +75,13 @@ async def test_sighup_with_an_invalid_file_changes_nothing_and_says_so(
 
 async def test_a_replaced_route_hands_over_what_its_target_refuses(full: Client, gateway_process: StartGateway) -> None:
     """The new config may be what mends it: it does not wait until `drain` is over, and every copy is stored once."""
-    gateway = await gateway_process({"drain": "20s", "routes": [STUCK]})
+    gateway = await gateway_process({"drain": "60s", "routes": [STUCK]})
     await held(gateway, full, 5)
     rewrite(gateway, routes=[{**STUCK, "max-in-flight": 10}])
     gateway.signal(signal.SIGHUP)
-    await eventually(lambda: seen(gateway)["config.reloaded"] == 1, 15)
+    await eventually(lambda: seen(gateway)["config.reloaded"] == 1)
     await make_room(full)
-    await all_settled(full, "IN", ["gateway-stuck"], 15)
+    await all_settled(full, "IN", ["gateway-stuck"], 20)
     assert await count(full, "FULL") == 6
 
 
@@ -94,7 +94,7 @@ async def test_a_signal_to_end_during_a_reload_is_obeyed(full: Client, gateway_p
     await eventually(lambda: state_of(gateway, "stuck", "draining"))
     gateway.term()
     await make_room(full)
-    assert await gateway.wait(15) == 0
+    assert await gateway.wait() == 0
     assert "Traceback" not in gateway.err
     assert (await consumer_state(full, "IN", "gateway-stuck"))["num_ack_pending"] == 0
     assert await count(full, "FULL") == 6
@@ -104,7 +104,7 @@ async def test_a_storm_of_signals_is_few_reloads_and_the_last_config_is_the_one_
     full: Client, gateway_process: StartGateway
 ) -> None:
     """While one reload waits for a route to drain, ten signals come: one more follows, with what is there then."""
-    gateway = await gateway_process({"drain": "2s", "routes": [STUCK, ONE]})
+    gateway = await gateway_process({"drain": "20s", "routes": [STUCK, ONE]})
     await held(gateway, full, 5)
     rewrite(gateway, routes=[ONE])
     gateway.signal(signal.SIGHUP)
@@ -112,13 +112,13 @@ async def test_a_storm_of_signals_is_few_reloads_and_the_last_config_is_the_one_
     for number in range(10):
         rewrite(gateway, routes=[ONE, route(f"r{number}", "in.one", f"out.r{number}")])
         gateway.signal(signal.SIGHUP)
+    await make_room(full)
     await eventually(lambda: seen(gateway)["config.reloaded"] == 2)
     await publish(full, "in.one", 1)
     await all_settled(full, "IN", ["gateway-one", "gateway-r9"])
     assert set(await gateway.routes()) == {"one", "r9"}
     assert seen(gateway)["config.reloaded"] == 2
     assert Counter(message.subject for message in await read_stream(full, "OUT")) == {"out.one": 1, "out.r9": 1}
-    await make_room(full)
     rewrite(gateway, routes=[ONE, STUCK])
     gateway.signal(signal.SIGHUP)
     await eventually(lambda: seen(gateway)["config.reloaded"] == 3)

@@ -24,7 +24,7 @@ from tests.support.streams import api
 async def edge(nats_server: EmbeddedServer) -> AsyncIterator[JetStreamApi]:
     connection = Connection(Nats(servers=[nats_server.url]), "test")
     connection.start()
-    assert await connection.wait(10)
+    assert await connection.wait(30)
     yield JetStreamApi(connection)
     await connection.close()
 
@@ -146,7 +146,7 @@ async def test_a_reader_that_is_slow_misses_nothing(edge: JetStreamApi, js: JetS
 
 async def _first(changes: Any, number: int) -> AsyncIterator[Any]:
     for _ in range(number):
-        yield await asyncio.wait_for(anext(changes), 10)
+        yield await asyncio.wait_for(anext(changes), 30)
 
 
 async def test_a_bucket_that_goes_ends_the_changes(edge: JetStreamApi, js: JetStreamContext) -> None:
@@ -156,7 +156,7 @@ async def test_a_bucket_that_goes_ends_the_changes(edge: JetStreamApi, js: JetSt
     await js.delete_key_value("B")
     await js.create_key_value(bucket="B")
     with pytest.raises(Retry):
-        await asyncio.wait_for(anext(changes), 10)
+        await asyncio.wait_for(anext(changes), 30)
     await changes.aclose()
 
 
@@ -170,10 +170,10 @@ async def test_a_lost_connection_ends_the_changes_and_the_bucket_lives_on(
     assert await anext(changes) == ("a", b"1")
     nats_server.kill()
     with pytest.raises(Retry, match="the connection changed"):
-        await asyncio.wait_for(anext(changes), 10)
+        await asyncio.wait_for(anext(changes), 30)
     await changes.aclose()
     nats_server.start_blocking()
-    assert await edge.connection.wait(10)
+    assert await edge.connection.wait(30)
 
     async def readable() -> bool:
         try:

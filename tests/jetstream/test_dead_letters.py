@@ -95,7 +95,7 @@ async def test_the_source_is_told_that_it_was_terminated_and_why(
     await nc.flush()
     await run_gateway({"routes": [route(**RAW)]}, RejectBad)
     await js.publish("in.a", b"bad card 4111")
-    advisory = await advisories.next_msg(5)
+    advisory = await advisories.next_msg(30)
     assert b'"reason":"bad"' in advisory.data.replace(b" ", b"")
     assert await count(nc, "DLQ") == 1, "terminated only after the letter was stored"
 

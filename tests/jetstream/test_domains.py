@@ -33,7 +33,7 @@ async def through(settings: dict[str, Any]) -> AsyncIterator[RunningGateway]:
     running = RunningGateway({"http": "off", "drain": "5s", **settings})
     await running.start()
     try:
-        await running.up(timeout=20)
+        await running.up()
         yield running
     finally:
         await running.stop()
@@ -52,7 +52,7 @@ async def linked(nc: Client, leaf: EmbeddedServer) -> None:
         except Exception as error:
             raise AssertionError(str(error)) from error
 
-    await eventually(tried, 20, f"the hub knows of the leaf at {leaf.url}")
+    await eventually(tried, what=f"the hub knows of the leaf at {leaf.url}")
 
 
 @pytest.mark.parametrize("flag", [False, True], ids=["short-acks", "long-acks"])

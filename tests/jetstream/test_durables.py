@@ -122,7 +122,7 @@ async def test_a_durable_that_refuses_every_request_takes_its_route_down_and_is_
     assert stats.state == "down"
     assert sum("source lost" in record.message for record in caplog.records) <= 4
     await api(nc, "CONSUMER.DELETE.IN.gateway-r")
-    await gateway.up(timeout=20)
+    await gateway.up()
     await js.publish("in.a", b"1")
     await arrived(nc, "OUT", 1)
 
@@ -226,7 +226,7 @@ async def test_an_ack_after_a_long_hold_never_settles_an_event_of_a_stream_made_
     gateway = await run_gateway({"routes": [held]})
     await js.publish("in.a", b'"old"')
     await eventually(lambda: gateway.stats().circuit_open)
-    await eventually(lambda: not gateway.lane()._source.watched, 10)
+    await eventually(lambda: not gateway.lane()._source.watched)
     config = (await consumer_state(nc, "IN", "gateway-r"))["config"]
     await api(nc, "STREAM.DELETE.IN")
     await make_stream(nc, "IN", ["in.>"])

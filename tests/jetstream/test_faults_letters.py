@@ -63,7 +63,7 @@ async def test_a_forbidden_dead_letter_subject_holds_the_route_and_heals_with_th
     await arrived(nc, "OUT", 2)
     assert (await in_flight(nc), stats.outcomes["dead_lettered"]) == (2, 0)
     restricted.permit()
-    await gateway.up(timeout=20)
+    await gateway.up()
     await arrived(nc, "DLQ", 2)
     await settled(nc)
 

@@ -19,7 +19,7 @@ from gateway.jetstream.server import EmbeddedServer
 from tests.conftest import StartGateway
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, settled
-from tests.support.eventually import eventually
+from tests.support.eventually import LONG, eventually
 from tests.support.publisher import Publisher
 from tests.support.raw_client import RawClient
 from tests.support.servers import restart_with
@@ -167,7 +167,7 @@ async def test_ten_thousand_poison_events_in_a_row_are_ten_thousand_dead_letters
     config = route(filters=[{"pattern": {"n": [{"exists": True}]}}], **{"max-in-flight": 256})
     gateway = await run_gateway({"routes": [config]})
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    await all_settled(nc, "IN", ["gateway-r"], 60)
+    await all_settled(nc, "IN", ["gateway-r"], LONG)
     letters = await read_all(nats_server.url, "DLQ")
     assert Counter(letter.data for letter in letters) == Counter(
         data for n, data in enumerate(sent) if not data.startswith(b'{"n": ') or data in POISON
@@ -208,7 +208,7 @@ async def test_an_event_of_60_mb_passes_whole_and_so_do_the_small_ones_beside_it
     for number in range(50):
         await js.publish("in.small", b"%d" % number)
     await js.publish("in.big", b"small")
-    await all_settled(nc, "IN", ["gateway-small", "gateway-big"], 30)
+    await all_settled(nc, "IN", ["gateway-small", "gateway-big"], LONG)
     messages = await read_all(nats_server.url, "OUT")
     assert sorted(int(m.data) for m in messages if m.subject == "out.small") == list(range(50))
     assert [message.data == body for message in messages if message.subject == "out.big"] == [True, False]

@@ -80,7 +80,7 @@ async def test_a_work_queue_lets_go_of_an_event_only_after_its_dead_letter_is_st
     assert await count(nc, "IN") == 1
     await first.crash()
     second = await run_gateway(config, wait=False)
-    await eventually(lambda: second.stats().received == 1)
+    await eventually(lambda: second.stats().received >= 1)
     second.lane()._source.term = lambda token, reason: None  # type: ignore[method-assign]
     await change_stream(nc, "DLQ", max_msgs=-1)
     await arrived(nc, "DLQ", 2)

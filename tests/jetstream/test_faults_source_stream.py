@@ -115,7 +115,7 @@ async def test_nothing_is_settled_between_the_loss_of_a_source_and_its_next_open
     await api(nc, "CONSUMER.CREATE.IN.gateway-r", {"stream_name": "IN", "config": config, "action": "create"})
     await send(js, 2)
     peer = await js.pull_subscribe_bind("gateway-r", "IN")
-    (taken,) = await peer.fetch(1)
+    (taken,) = await peer.fetch(1, timeout=30)
     await make_room(nc)
     await arrived(nc, "FULL", 2)
     await eventually(lambda: gateway.lane().settler._unsettled)

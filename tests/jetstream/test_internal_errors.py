@@ -48,7 +48,7 @@ async def test_an_event_we_fail_over_ends_in_its_dead_letter_or_waits_for_a_bett
     letter = Broken(journey.dead_letter, 1)
     if letter_too:
         monkeypatch.setattr(journey, "dead_letter", letter)
-    gateway = await run_gateway({"routes": [route(retry={"attempts": 2}, source={"ack-wait": "1s"})]})
+    gateway = await run_gateway({"routes": [route(retry={"attempts": 2})]})
     await js.publish("in.a", b'"odd"')
     await eventually(lambda: broken.calls >= 2)
     if letter_too:

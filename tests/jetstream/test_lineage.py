@@ -90,13 +90,13 @@ async def test_hops_are_counted_and_nonsense_is_none(
 
 async def deliver_in_vain(nc: Client, times: int) -> None:
     """Make the route's durable and have it hand its first event out so often, to somebody who dies each time."""
-    config = {"durable_name": "gateway-r", "ack_policy": "explicit", "ack_wait": 2_000_000_000}
+    config = {"durable_name": "gateway-r", "ack_policy": "explicit", "ack_wait": 30_000_000_000}
     await api(nc, "CONSUMER.CREATE.IN.gateway-r", {"stream_name": "IN", "config": config})
     inbox = nc.new_inbox()
     messages = await nc.subscribe(inbox)
     for _ in range(times):
         await nc.publish("$JS.API.CONSUMER.MSG.NEXT.IN.gateway-r", b"1", reply=inbox)
-        await (await messages.next_msg(5)).nak()
+        await (await messages.next_msg(30)).nak()
     await messages.unsubscribe()
 
 
@@ -107,7 +107,7 @@ async def test_an_event_delivered_over_a_hundred_times_without_a_known_fault_is_
 ) -> None:
     await js.publish("in.a", b'{"a": 1}')
     await deliver_in_vain(nc, before)
-    await run_gateway({"routes": [route()]})
+    await run_gateway({"routes": [route(source={"ack-wait": "30s"})]})
     if fate == "published":
         await arrived(nc, "OUT", 1)
     else:

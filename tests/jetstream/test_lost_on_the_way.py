@@ -44,15 +44,15 @@ async def lose(nc: Client, lane: OrderedLane, ordering: Any, events: int) -> Non
     """
     group = (await consumer_state(nc, "IN", "gateway-r"))["priority_groups"][0]
     taken = await nc.subscribe(nc.new_inbox())
-    asked = {"batch": events, "expires": 5_000_000_000, "group": group["group"], "id": group["pinned_client_id"]}
+    asked = {"batch": events, "expires": 60_000_000_000, "group": group["group"], "id": group["pinned_client_id"]}
     await nc.publish("$JS.API.CONSUMER.MSG.NEXT.IN.gateway-r", json.dumps(asked).encode(), reply=taken.subject)
     await publish(nc, range(3, 3 + events), keys=1)
     for _ in range(events):
-        assert (await taken.next_msg()).reply
+        assert (await taken.next_msg(30)).reply
     lane._max_in_flight = 100
     await publish(nc, range(3 + events, AMONG), keys=1)
-    assert_order(ordering, await arrived(nc, "OUT", AMONG, 20))
-    await settled(nc, timeout=10)
+    assert_order(ordering, await arrived(nc, "OUT", AMONG))
+    await settled(nc)
 
 
 @pytest.mark.parametrize("ordering", [STRICT, BY_KEY])

@@ -64,13 +64,13 @@ async def test_another_user_is_gone_over_to_under_load_and_nothing_is_lost_or_co
         publishing = asyncio.create_task(publish())
         for generation in range(2, 5):
             goal = gateway.stats().received + 300
-            await eventually(lambda goal=goal: gateway.stats().received >= min(goal, 2000), 20)  # type: ignore[misc]
+            await eventually(lambda goal=goal: gateway.stats().received >= min(goal, 2000))  # type: ignore[misc]
             who = {"user": "next", "password": "next"} if generation % 2 == 0 else {"user": "gw", "password": "old"}
             await gateway.reload(of(nats_server, routes, **who))
             await eventually(lambda generation=generation: moved(gateway, generation))  # type: ignore[misc]
         await publishing
         await publisher.settled()
-    messages = await arrived(nc, "OUT", 2000, timeout=20)
+    messages = await arrived(nc, "OUT", 2000)
     assert Counter(message.json["n"] for message in messages) == Counter(range(2000))
     await settled(nc)
     # What the server could not deliver for lack of a listener it counts as delivered; here it came once.
@@ -92,7 +92,7 @@ async def test_a_password_the_server_has_changed_is_used_after_a_reload(
     await js.publish("in.a", b"1")
     # With a route that changes as well, which cannot finish anything now: the successor waits for the connection.
     await gateway.reload(of(nats_server, [route(description="another")], user="gw", password="new"))
-    await gateway.up(timeout=20)
+    await gateway.up()
     await arrived(nc, "OUT", 1)
     await settled(nc)
 

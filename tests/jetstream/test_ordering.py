@@ -13,7 +13,7 @@ from gateway.jetstream import pin
 from gateway.jetstream.server import EmbeddedServer
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, settled
-from tests.support.eventually import eventually
+from tests.support.eventually import LONG, eventually
 from tests.support.order import arrivals, by_key, disorder
 from tests.support.streams import api, change_stream, consumer_state, count, make_stream, read_stream
 
@@ -169,10 +169,10 @@ async def test_order_holds_when_the_server_dies(
     await publish(nc, range(1500))
     gateway = await run_gateway({"routes": [route(ordering=ordering, source={"ack-wait": "1s"})]})
     for after in (100, 700):
-        await eventually(lambda most=after: gateway.stats().outcomes["published"] > most)  # type: ignore[misc]
+        await eventually(lambda most=after: gateway.stats().outcomes["published"] > most, LONG)  # type: ignore[misc]
         nats_server.kill()
         await nats_server.start()
-    await eventually(lambda: _all_there(nc, 1500), 20, "all events in OUT")
+    await eventually(lambda: _all_there(nc, 1500), LONG, "all events in OUT")
     await settled(nc)
     messages = await read_stream(nc, "OUT")
     assert len(messages) == 1500

@@ -186,7 +186,7 @@ async def test_without_any_line_of_it_something_is_refused_and_can_be_seen(
         )
         assert refused
         if line in SAMPLE:
-            await eventually(lambda: "no permission to " in caplog.text, 20, "the log says so")
+            await eventually(lambda: "no permission to " in caplog.text, what="the log says so")
     finally:
         events.cancel()
         await asyncio.gather(events, return_exceptions=True)
@@ -240,7 +240,7 @@ async def test_an_ordered_route_goes_from_a_crashed_replica_to_the_next_under_wh
         two = await run_gateway({**parsed, "nats": nats})
         await one.crash()
         assert "error" not in await api(nc, "STREAM.UPDATE.OUT", {"name": "OUT", "subjects": ["out.>"]})
-        copies = await arrived(nc, "OUT", 8, 20)
+        copies = await arrived(nc, "OUT", 8)
         assert [copy.json["n"] for copy in copies] == list(range(8))
         await two.stop()
     assert violations(nats_server) == []

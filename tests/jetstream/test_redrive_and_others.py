@@ -24,7 +24,7 @@ async def test_a_letter_that_went_meanwhile_is_not_sent(nats_server: EmbeddedSer
     await write_letters(nc, 60)
     heard: list[Heard] = []
     work = asyncio.create_task(send_again(nats_server.url, {"routes": [route()]}, rate=15.0, heard=heard))
-    await eventually(lambda: heard and heard[0].done and heard[0].done[-1] >= 2, 20)
+    await eventually(lambda: heard and heard[0].done and heard[0].done[-1] >= 2)
     await api(nc, "STREAM.PURGE.DLQ", {"seq": 61})
     redriven = await asyncio.wait_for(work, 30)
     assert redriven.good
@@ -73,7 +73,7 @@ async def test_a_route_that_was_given_up_stays_given_up(nats_server: EmbeddedSer
             heard=heard,
         )
     )
-    await eventually(lambda: heard and heard[0].done and heard[0].done[-1] >= 15, 20, "counted as kept")
+    await eventually(lambda: heard and heard[0].done and heard[0].done[-1] >= 15, what="counted as kept")
     await make_stream(nc, "LATE", ["late.>"])
     redriven = await asyncio.wait_for(work, 30)
     assert (redriven.tally.done, redriven.tally.kept) == (63, {"no-stream": 3})
@@ -101,7 +101,7 @@ async def test_a_server_that_does_not_come_back_ends_it_without_waiting_for_what
     heard: list[Heard] = []
     config = {"routes": [route()], "drain": "1m"}
     work = asyncio.create_task(send_again(nats_server.url, config, patience=1.0, heard=heard))
-    await eventually(lambda: heard and any("cannot take events now" in text for text in heard[0].notices), 20)
+    await eventually(lambda: heard and any("cannot take events now" in text for text in heard[0].notices))
     nats_server.kill()
     with pytest.raises(ConnectionGone):
         await asyncio.wait_for(work, 30)

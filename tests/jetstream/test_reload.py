@@ -167,12 +167,12 @@ async def test_who_waits_for_the_start_does_not_wait_for_a_route_that_a_reload_t
     gateway = RunningGateway(of(nats_server, [route(transforms=["slow"])], "x"), [Stamp, Slow], HOOKS)
     try:
         await gateway.start()
-        await asyncio.wait_for(Slow.opening.wait(), 5)
-        assert await gateway.app._edge.connection.wait(5)
+        await asyncio.wait_for(Slow.opening.wait(), 30)
+        assert await gateway.app._edge.connection.wait(30)
         waits = asyncio.create_task(gateway.app._gateway.settled())
         await eventually(lambda: gateway.app._gateway.supervisors["r"].settled._waiters)
         await gateway.app.reload(*loaded(of(nats_server, [route("other")], "x")))
-        await asyncio.wait_for(waits, 5)
+        await asyncio.wait_for(waits, 30)
     finally:
         await gateway.stop()
 

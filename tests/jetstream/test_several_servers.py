@@ -16,10 +16,9 @@ from nats.aio.client import Client
 from gateway.jetstream.server import free_port
 from tests.support.arrivals import arrived, settled
 from tests.support.cluster import Cluster, running_cluster
-from tests.support.eventually import eventually
+from tests.support.eventually import LONG, eventually
 from tests.support.running import RunningGateway
 from tests.support.secured import gateway
-from tests.support.streams import make_stream
 
 
 @pytest.fixture(scope="module")
@@ -30,15 +29,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture
 async def streams(cluster: Cluster, cluster_nc: Client) -> None:
-    """IN, OUT and DLQ on all three nodes; a cluster that has just started refuses them for a moment."""
+    """IN, OUT and DLQ on all three nodes."""
     await cluster.renew(cluster_nc)
     for name in ("IN", "OUT", "DLQ"):
-
-        async def made(name: str = name) -> bool:
-            await make_stream(cluster_nc, name, [f"{name.lower()}.>"], num_replicas=3)
-            return True
-
-        await eventually(made, 20, f"stream {name}")
+        await cluster.make_stream(cluster_nc, name, [f"{name.lower()}.>"], num_replicas=3)
 
 
 async def publish(nc: Client, first: int, last: int) -> None:
@@ -79,7 +73,7 @@ async def test_a_server_of_a_cluster_goes_and_the_gateway_moves_without_loss(
     own = [{"name": name, "subjects": [f"{name.lower()}.>"], "replicas": 3} for name in ("IN", "OUT", "DLQ")]
     away = f"nats://127.0.0.1:{free_port()}"
     async with gateway(settings(cluster, away), wait=False, streams=own) as running:
-        await running.up(timeout=30)
+        await running.up(timeout=LONG)
         await publish(cluster_nc, 0, 50)
         before = server_of(running)
         node = next(node for node in cluster.nodes.values() if node.url.endswith(before))
@@ -87,13 +81,13 @@ async def test_a_server_of_a_cluster_goes_and_the_gateway_moves_without_loss(
         began = time.monotonic()
         PARTINGS[how](node.pid)
         await eventually(
-            lambda: running.app.stats.connected and server_of(running) != before, 20, "moved to another server"
+            lambda: running.app.stats.connected and server_of(running) != before, what="moved to another server"
         )
         if how == "lame-duck":
             assert time.monotonic() - began < 60
             assert "about to go" in caplog.text
         await publishing
-        messages = await arrived(cluster_nc, "OUT", 300, timeout=40)
+        messages = await arrived(cluster_nc, "OUT", 300, timeout=LONG)
         assert sorted(message.json["n"] for message in messages) == list(range(300)), "each once"
         await settled(cluster_nc)
     node.kill()  # one in lame duck mode may still be there
@@ -108,7 +102,7 @@ async def test_with_all_servers_down_it_waits_not_ready_and_takes_the_first_that
         node.kill()
     async with gateway(settings(cluster), wait=False) as running:
         await running.down("disconnected")
-        cluster.start_blocking()
-        await running.up(timeout=40)
+        await cluster.start_again()
+        await running.up(timeout=LONG)
         await publish(cluster_nc, 0, 1)
-        await arrived(cluster_nc, "OUT", 1, timeout=20)
+        await arrived(cluster_nc, "OUT", 1)

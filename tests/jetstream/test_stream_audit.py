@@ -157,7 +157,7 @@ async def test_a_full_stream_holds_the_route_until_it_is_raised(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
     await change_stream(nc, "AUDIT", discard="new", max_msgs=20)
-    gateway = await run_gateway({"routes": [route(audits=[STREAM], source={"ack-wait": "1s"})]})
+    gateway = await run_gateway({"routes": [route(audits=[STREAM])]})
     await publish(js, 100)
     stats = await gateway.down("audit-failed")
     assert "maximum messages exceeded" in stats.reason
@@ -206,13 +206,13 @@ async def test_server_restarts_in_the_middle_of_batches_tear_no_chain(
     gateway = await run_gateway({"routes": [route(audits=[STREAM], source={"ack-wait": "1s"})]})
     total = 3000
     for number in range(3):
-        await publish(js, total // 3, number * total // 3)
         seen = await count(nc, "AUDIT")
+        await publish(js, total // 3, number * total // 3)
         await eventually(lambda seen=seen: _more(nc, seen), interval=0.001)
         nats_server.kill()
         await nats_server.start()
         await eventually(lambda: nc.is_connected)
-    await gateway.up(timeout=20)
+    await gateway.up()
     await all_settled(nc, total)
     records = await recorded(nc)
     assert {record["sequence"] for record in records} == set(range(1, total + 1))
@@ -232,7 +232,7 @@ async def test_an_unanswered_record_is_looked_for_before_it_is_sent_again(
     """The server forgets message ids: after its duplicate window a record would be stored twice."""
     await change_stream(nc, "AUDIT", duplicate_window=100_000_000)
     async with Proxy(nats_server.port) as proxy:
-        config = {"nats": {"servers": [proxy.url]}, "routes": [route(audits=[STREAM], timeout="300ms")]}
+        config = {"nats": {"servers": [proxy.url]}, "routes": [route(audits=[STREAM], timeout="1s")]}
         gateway = await run_gateway(config)
         await publish(js, 1)
         await all_settled(nc, 1)
@@ -333,7 +333,7 @@ async def test_a_forbidden_audit_subject_holds_the_route_and_heals_with_the_perm
     assert "no permission to publish to audit.r" in stats.reason
     assert "allow this user to publish to audit.r" in stats.reason
     restricted.permit()
-    await gateway.up(timeout=20)
+    await gateway.up()
     await every_event_has_its_record(nc, 5)
 
 

@@ -63,7 +63,7 @@ async def test_an_event_of_a_stream_made_anew_is_no_duplicate_of_the_old_ones_ev
     for number in range(9):
         await js.publish("in.a", json.dumps(f"new {number}").encode())
     peer = await js.pull_subscribe_bind("gateway-r", "IN")
-    taken = await peer.fetch(9)
+    taken = await peer.fetch(9, timeout=30)
     for message in taken:
         await (message.nak() if message.metadata.sequence.stream == 2 else message.ack_sync())
     await nc.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Iterator
 from typing import ClassVar
 
 import pytest
@@ -44,16 +45,24 @@ class Deaf(Filter, name="deaf"):
         return True
 
 
+@pytest.fixture
+def _let_go(run_gateway: RunGateway) -> Iterator[None]:
+    """A test that fails before it opens the gate would never end."""
+    yield
+    Deaf.gate.set()
+
+
+@pytest.mark.usefixtures("_let_go")
 async def test_a_step_that_survives_its_cancellation_keeps_its_event_and_its_route_until_it_returns(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
-    source = {"ack-wait": "1s"}
+    source = {"ack-wait": "2s"}
     gateway = await run_gateway({"routes": [route(filters=["deaf"], timeout="200ms", source=source)]}, Deaf)
     await js.publish("in.a", b"{}")
     stats = await gateway.down("step-stuck")
     stuck = time.monotonic()
     # Longer than ack-wait: what is stuck must not be given to anybody else.
-    await eventually(lambda: time.monotonic() - stuck > 2.2)
+    await eventually(lambda: time.monotonic() - stuck > 2.4)
     assert (await count(nc, "OUT"), await in_flight(nc), stats.received, Deaf.calls) == (0, 1, 1, 1)
     Deaf.gate.set()
     await arrived(nc, "OUT", 1)
@@ -85,11 +94,11 @@ class Blocking(Transform, name="blocking"):
 async def test_a_blocking_component_has_one_thread_and_waiting_for_it_is_no_time_out(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
-    """20 calls of 50 ms each take a second; each alone is far below the limit of 300 ms."""
-    gateway = await run_gateway({"routes": [route(transforms=["blocking"], timeout="300ms")]}, Blocking)
-    for number in range(20):
+    """40 calls of 50 ms each take two seconds; each alone is far below the limit of one."""
+    gateway = await run_gateway({"routes": [route(transforms=["blocking"], timeout="1s")]}, Blocking)
+    for number in range(40):
         await js.publish("in.a", b"%d" % number)
-    await arrived(nc, "OUT", 20)
+    await arrived(nc, "OUT", 40)
     await settled(nc)
     assert Blocking.threads == {"gateway-blocking"}
     assert Blocking.together == 1
@@ -100,12 +109,15 @@ async def test_a_blocking_component_has_one_thread_and_waiting_for_it_is_no_time
 async def test_a_blocking_component_does_not_hold_up_its_neighbours(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
-    slow = route("slow", transforms=["blocking"], targets=[{"subject": "out.slow"}])
-    await run_gateway({"routes": [slow, route("quick", targets=[{"subject": "dlq.quick"}])]}, Blocking)
-    for number in range(20):
-        await js.publish("in.a", b"%d" % number)
-    await arrived(nc, "DLQ", 20)
-    assert await count(nc, "OUT") < 20
+    slow = route("slow", transforms=["stuck"], targets=[{"subject": "out.slow"}], timeout="1m")
+    await run_gateway({"routes": [slow, route("quick", targets=[{"subject": "dlq.quick"}])]}, Stuck)
+    try:
+        for number in range(20):
+            await js.publish("in.a", b"%d" % number)
+        await arrived(nc, "DLQ", 20)
+        assert await count(nc, "OUT") == 0
+    finally:
+        Stuck.gate.set()
     await arrived(nc, "OUT", 20)
 
 
@@ -119,7 +131,7 @@ class Stuck(Transform, name="stuck"):
         Stuck.gate = threading.Event()
 
     def apply(self, event: Event) -> Event:
-        Stuck.gate.wait(20)
+        Stuck.gate.wait(60)
         return event
 
 
@@ -151,7 +163,7 @@ async def test_a_route_whose_stuck_call_was_forgotten_with_its_event_is_down_all
         stats = await gateway.down("step-stuck")
         # What a connection that was away for longer than ack-wait does.
         gateway.lane().disconnected_for(10)
-        await eventually(lambda: stats.redeliveries == 1)
+        await eventually(lambda: stats.redeliveries >= 1)
         await gateway.down("step-stuck")
     finally:
         Stuck.gate.set()

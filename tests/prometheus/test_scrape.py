@@ -115,7 +115,7 @@ async def test_every_query_of_dashboard_and_alerts_has_an_answer(prometheus: str
         return not left
 
     try:
-        await eventually(all_answered, 30, "answers", interval=0.2)
+        await eventually(all_answered, what="answers", interval=0.2)
     except AssertionError:
         raise AssertionError(f"no data for {sorted(left)}") from None
 
