@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from .app import Application, ReloadRefused
 from .config import model
 from .config.reads import Look, Reads
+from .config.secrets import secrets_of
 from .errors import ConfigError
 from .observe import logs
 from .problems import log_fields
@@ -96,6 +97,7 @@ class Daemon:
         if self._stop.is_set():
             # The user means it: nothing is flushed, JetStream will deliver again what was in flight.
             text = "%s while draining: ending at once; what is in flight is delivered again after ack-wait"
+            logs.tell_repeats()
             log.warning(text, number.name, extra={"event": "gateway.killed", "signal": number.name})
             os._exit(128 + number)
         log.info("%s: draining", number.name, extra={"event": "gateway.stopping", "signal": number.name})
@@ -172,6 +174,7 @@ class Daemon:
         try:
             self._read.set()
             config, registry = self._file.load()
+            logs.hide(secrets_of(config))
             shown = self._app.config.log
             effective = self._file.effective()
             done = await self._app.reload(config, registry)
@@ -200,6 +203,7 @@ class Daemon:
         self._notifier.stopping(status_line(stats, 0.0))
         self._notifier.extend_timeout(int((float(self._app.config.drain) + CLOSING) * 1_000_000))
         await self._app.stop()
+        logs.tell_repeats()
         log.info("stopped", extra={"event": "gateway.stopped"})
 
 
@@ -240,6 +244,7 @@ def _part(loop: asyncio.AbstractEventLoop) -> None:
         ", ".join([*(f"task {name}" for name in tasks), *(f"thread {name}" for name in threads)]) or "an exit hook",
         extra={"event": "gateway.left-behind"},
     )
+    logs.tell_repeats()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()

@@ -16,6 +16,7 @@ from ..config import model
 from ..config.effective import effective
 from ..config.loader import Loaded, examine
 from ..config.reads import Reads
+from ..config.secrets import secrets_of
 from ..daemon import Daemon, live
 from ..errors import ConfigError, GatewayError
 from ..jetstream.signin import files_of
@@ -51,6 +52,7 @@ def run(config: str, disable: tuple[str, ...], watch: bool) -> None:
     try:
         settings, registry = file.load()
         logs.setup(settings.log.level, settings.log.format, settings.log.loggers)
+        logs.hide(secrets_of(settings))
         for problem in file.noticed:
             log.warning("config: %s", problem.head, extra=log_fields(problem, "config.warning"))
         live(_serve(settings, registry, file, watch), _new_loop())

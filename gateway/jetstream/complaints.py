@@ -39,7 +39,7 @@ class Complaints:
         text = "cannot connect"
         if connected:
             text = "cannot connect as the config says now, the connection from before goes on"
-        log.error("%s: %s", text, failure.text, extra=told)
+        log.error("%s: %s", text, failure.text, extra={**told, "code": f"nats-{failure.code}"})
 
     def over(self) -> None:
         """There is a connection, or there are other servers to try: what fails from now on is news."""

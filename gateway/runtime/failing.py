@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable
 
@@ -15,6 +16,8 @@ from .sender import Sender
 from .settling import Settler
 from .stats import RouteStats
 from .window import Entry, Phase, Window
+
+log = logging.getLogger("gateway.route")
 
 
 class Failing:
@@ -62,11 +65,9 @@ class Failing:
         tries.first = tries.first or now
         self._stats.count_retry(fault.code)
         sequence, stream = entry.delivery.sequence, self._route.origin.stream
-        self._settler.repeats.warn(
-            f"{fault.step} {fault.code}",
-            f"event {sequence} of {stream} is tried again: {fault.code} in {fault.step}: {one_line(fault.message)}",
-            {"event": "event.retried", "route": self._route.name, "code": fault.code, "sequence": sequence},
-        )
+        told = {"event": "event.retried", "route": self._route.name, "code": fault.code, "step": fault.step}
+        text = f"event {sequence} of {stream} is tried again: {fault.code} in {fault.step}: {one_line(fault.message)}"
+        log.warning("%s", text, extra={**told, "sequence": sequence})
         verdict = after_event_fault(
             self._policy, tries.failed, now - tries.first, fault.after, self._ack_wait, random.random()
         )

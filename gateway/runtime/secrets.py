@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-from urllib.parse import unquote, urlsplit
-
-import msgspec
-
+from ..config.secrets import words
 from ..plugin import Component
 from ..routing.run import one_line
-from ..values import Secret
 
 _MASK = "***"
 
@@ -26,29 +20,6 @@ def without_secrets(error: BaseException, component: Component) -> str:
         text = type(error).__name__
     settings = getattr(getattr(component, "context", None), "settings", None)
     # The longest first: a part of a secret must not be taken out of it before the whole.
-    for word in sorted({*_words(getattr(component, "config", None)), *_words(settings)}, key=len, reverse=True):
+    for word in sorted({*words(getattr(component, "config", None)), *words(settings)}, key=len, reverse=True):
         text = text.replace(word, _MASK)
     return one_line(text)
-
-
-def _words(value: Any) -> Iterator[str]:
-    """Every secret within a value, and of one that is an address the password alone."""
-    if isinstance(value, Secret):
-        yield from (word for word in (value.reveal(), *_passwords(value.reveal())) if word)
-    elif isinstance(value, msgspec.Struct):
-        for name in value.__struct_fields__:
-            yield from _words(getattr(value, name))
-    elif isinstance(value, dict):
-        for inner in value.values():
-            yield from _words(inner)
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        for inner in value:
-            yield from _words(inner)
-
-
-def _passwords(text: str) -> tuple[str, ...]:
-    try:
-        password = urlsplit(text).password
-    except ValueError:
-        return ()
-    return (password, unquote(password)) if password else ()

@@ -13,7 +13,6 @@ from ..routing.route import CompiledRoute
 from ..routing.verdict import ANSWER_WAIT, Holding, backoff, judge, unanswered
 from .circuit import Circuit
 from .faults import TITLE, Faults
-from .repeats import Repeats
 from .stats import RouteStats
 from .window import NEVER, Entry, Window
 
@@ -56,7 +55,6 @@ class Sender:
         self._max_age = float(route.config.retry.max_age)
         self._pending: dict[int, tuple[Entry, Copy]] = {}
         self._next = 0
-        self._repeats = Repeats(log, clock.monotonic)
         self._lookups: dict[str, list[tuple[Entry, Copy]]] = {}
         self.circuits = {t.name: Circuit(t.name, f"{TITLE}{t.name}", self._policy) for t in route.targets}
         self.circuits[LETTERS] = Circuit(LETTERS, "the dead-letter stream", self._policy)
@@ -255,9 +253,9 @@ class Sender:
     def _tell_again(self, entry: Entry, copy: Copy, code: str) -> None:
         """A copy waits by itself; the answer's text is left out, for its subject is made of the event."""
         sequence, target = entry.delivery.sequence, "" if copy.target is None else copy.target.name
-        told = {"event": "event.retried", "route": self._stats.route, "code": code, "sequence": sequence}
+        told = {"event": "event.retried", "route": self._stats.route, "code": code, "step": "publish"}
         text = f"event {sequence} is sent again to target {target}: {code} for the subject it has there"
-        self._repeats.warn(f"{target} {code}", text, {**told, "target": target})
+        log.warning("%s", text, extra={**told, "sequence": sequence, "target": target})
 
     def _refuse(self, entry: Entry, copy: Copy, code: str, text: str) -> None:
         """The copy can never be stored; a late word of it may find it waiting for its target."""

@@ -10,7 +10,6 @@ from ..event import Outcome
 from ..ports import Clock, Source
 from ..routing.route import CompiledRoute
 from .memory import tell_memory
-from .repeats import Repeats
 from .stats import RouteStats
 from .window import Entry, Window
 
@@ -43,8 +42,6 @@ class Settler:
         self._left = left
         self._verify = verify
         self._remembers = route.has_memory
-        self.repeats = Repeats(log, clock.monotonic)
-        """Of warnings that would come for every event."""
         config = route.config
         self._parked_for = ROUNDS * float(config.retry.max) + float(config.source.ack_wait)
         self._unsettled: list[Entry] = []
@@ -108,7 +105,7 @@ class Settler:
         if not known:
             self._stats.parked = len(self._window.parked)
             told = {"event": "event.parked", "route": self._route.name, "code": code, "sequence": sequence}
-            self.repeats.warn(f"parked {code}", text, told, logging.ERROR)
+            log.error("%s", text, extra=told)
         return text
 
     def sweep(self, now: float) -> None:
@@ -121,11 +118,9 @@ class Settler:
             self._stats.parked = len(parked)
 
     def _tell_of_letter(self, entry: Entry, code: str) -> None:
-        """One line a code now and then: what is in a dead letter's headers, so that nobody must look there first."""
+        """What is in a dead letter's headers, so that nobody must look there first; the log holds back its repeats."""
         origin = self._route.origin
         sequence = entry.delivery.sequence
-        self.repeats.warn(
-            code,
-            f"event {sequence} of {origin.stream} is a dead letter: {code} in {entry.step}: {entry.reason}",
-            {"event": "event.dead-lettered", "route": origin.route, "code": code, "sequence": sequence},
-        )
+        told = {"event": "event.dead-lettered", "route": origin.route, "code": code, "step": entry.step}
+        text = f"event {sequence} of {origin.stream} is a dead letter: {code} in {entry.step}: {entry.reason}"
+        log.warning("%s", text, extra={**told, "sequence": sequence})

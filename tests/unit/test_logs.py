@@ -64,8 +64,31 @@ def test_a_json_line_has_time_level_logger_event_message_and_every_extra_field(s
 
 
 def test_the_time_is_utc_in_milliseconds() -> None:
-    record = logging.makeLogRecord({"created": 1700000000.0015, "msg": "x"})
+    record = logging.makeLogRecord({"created": 1700000000.0015, "msg": "x", "levelno": logging.INFO})
     assert json.loads(logs.JsonFormatter().format(record))["time"] == "2023-11-14T22:13:20.001Z"
+
+
+@pytest.mark.parametrize("layout", ["json", "text"])
+@pytest.mark.parametrize(
+    ("level", "fields", "code"),
+    [
+        (logging.WARNING, {"event": "durable.not-stored"}, "durable-not-stored"),
+        (logging.ERROR, {"event": "route.down", "code": "no-stream"}, "no-stream"),
+        (logging.ERROR, {}, "foreign"),
+        (logging.INFO, {"event": "source.lost", "code": "consumer-lost"}, "consumer-lost"),
+        (logging.INFO, {"event": "route.up"}, None),
+    ],
+)
+def test_every_warning_has_a_code_its_own_or_its_event_s(
+    layout: logs.Layout, level: int, fields: dict[str, str], code: str | None, stream: io.StringIO
+) -> None:
+    """What an operator looks up in docs/troubleshooting.md."""
+    logs.setup("info", layout, {}, stream)
+    log.log(level, "x", extra=fields)
+    if layout == "json":
+        assert lines(stream)[0].get("code") == code
+    else:
+        assert re.findall(r" code=(\S+)", stream.getvalue()) == ([] if code is None else [code])
 
 
 def test_an_exception_is_one_line_of_error_and_a_trace(stream: io.StringIO) -> None:
@@ -91,6 +114,56 @@ def test_a_secret_is_never_written_however_deep_it_is(layout: logs.Layout, strea
     log.info("odd", extra={"plain": secret, "fallback": {"x": secret, "big": 1 << 70}})
     assert "hunter2" not in stream.getvalue()
     assert stream.getvalue().count("***") >= 4
+
+
+@pytest.mark.parametrize("layout", ["json", "text"])
+@pytest.mark.parametrize("secret", ["hunter2", 'a"b\\c d', "two\nlines", "gr\u00fc\u00df"])
+def test_what_a_plugin_says_is_written_without_the_secrets_of_the_config(
+    layout: logs.Layout, secret: str, stream: io.StringIO
+) -> None:
+    """In a message, a field however deep, or the words of an exception with its trace."""
+    logs.setup("info", layout, {}, stream)
+    logs.hide([secret, "hunt", "no"])
+    log.info("with %s", secret, extra={"plain": secret, "deep": {"list": [f"x{secret}y"]}, "number": 7})
+    try:
+        raise OSError(f"no {secret} here")
+    except OSError:
+        log.exception("failed")
+    written = stream.getvalue()
+    assert secret not in written
+    assert json.dumps(secret)[1:-1] not in written
+    assert repr(secret)[1:-1] not in written
+    assert "no *** here" in written, "one of two letters is not looked for"
+    if layout == "json":
+        first, second = lines(stream)
+        assert (first["plain"], first["deep"], first["number"]) == ("***", {"list": ["x***y"]}, 7)
+        assert second["error"] == "OSError: no *** here"
+
+
+def test_a_secret_that_is_a_word_of_the_log_breaks_no_line(stream: io.StringIO) -> None:
+    """Somebody's password is `level`, or `gateway`: names of fields, events and loggers stay."""
+    logs.setup("info", "json", {}, stream)
+    logs.hide(["level", "gateway", "route.up"])
+    log.info("level", extra={"event": "route.up", "route": "eu"})
+    (line,) = lines(stream)
+    assert (line["level"], line["logger"], line["event"], line["message"]) == (
+        "info",
+        "gateway.test",
+        "route.up",
+        "***",
+    )
+
+
+def test_the_secrets_of_the_config_before_stay_hidden_over_one_reload(stream: io.StringIO) -> None:
+    """Its routes may still drain; the one before that is over."""
+    logs.setup("info", "json", {}, stream)
+    for words in (["first-one"], ["second-one"]):
+        logs.hide(words)
+    logs.setup("info", "json", {}, stream)
+    log.info("first-one second-one")
+    logs.hide(["third-one"])
+    log.info("first-one second-one third-one")
+    assert [line["message"] for line in lines(stream)] == ["*** ***", "first-one *** ***"]
 
 
 class Hostile:
@@ -153,12 +226,16 @@ def test_an_extra_field_cannot_take_the_place_of_our_own(stream: io.StringIO) ->
 def test_text_is_one_readable_line(stream: io.StringIO) -> None:
     logs.setup("info", "text", {}, stream)
     log.warning(
-        "route down: %s", "no stream", extra={"event": "route.down", "route": "eu", "why": "not there", "s": 0.5}
+        "route down: %s",
+        "no stream",
+        extra={"event": "route.down", "code": "no-stream", "route": "eu", "why": "not there", "s": 0.5},
     )
     logging.getLogger("asyncio").error("oh")
     first, second = stream.getvalue().splitlines()
-    assert re.fullmatch(r'\d\d:\d\d:\d\d\.\d{3} WARN  route down: no stream route=eu why="not there" s=0\.5', first)
-    assert second.endswith(" ERROR oh logger=asyncio")
+    assert re.fullmatch(
+        r'\d\d:\d\d:\d\d\.\d{3} WARN  route down: no stream code=no-stream route=eu why="not there" s=0\.5', first
+    )
+    assert second.endswith(" ERROR oh code=foreign logger=asyncio")
 
 
 def test_text_cannot_be_forged_by_what_is_logged(stream: io.StringIO) -> None:

@@ -103,7 +103,8 @@ class BucketSchemas(Gate, name="json-schema-kv"):
                     self._asked.discard(name)
                     self._take(name, text)
             except Exception as error:  # noqa: BLE001 - whatever is raised, the schemas so far stay in use
-                self.context.log.warning("bucket %s: watching again: %r", self.config.bucket, error)
+                told = {"event": "schema.watch-failed", "bucket": self.config.bucket}
+                self.context.log.warning("bucket %s: watching again: %r", self.config.bucket, error, extra=told)
             # What came meanwhile is told again by the next watch, but for types that were found to be absent.
             self._absent.clear()
             await asyncio.sleep(_PAUSE)
@@ -117,7 +118,8 @@ class BucketSchemas(Gate, name="json-schema-kv"):
         for broken, reason in self.library.broken.items():
             if self._told.get(broken) != reason:
                 former = "the former one stays" if broken in self.library.validators else "there is no former one"
-                self.context.log.error("bucket %s: %s: %s; %s", self.config.bucket, broken, reason, former)
+                told = {"event": "schema.broken", "bucket": self.config.bucket, "place": broken}
+                self.context.log.error("bucket %s: %s: %s; %s", self.config.bucket, broken, reason, former, extra=told)
                 self._faults.inc()
         for healed in self._told.keys() - self.library.broken.keys():
             self.context.log.info("bucket %s: %s is in use again", self.config.bucket, healed)

@@ -65,7 +65,8 @@ class FolderSchemas(Gate, name="json-schema"):
             if name not in files
         ]
         if faults:
-            for fault in faults:
-                self.context.log.error("%s", fault)
+            for number, fault in enumerate(faults):
+                # The place tells them apart: of what is the same, the log writes one line and then a number.
+                self.context.log.error("%s", fault, extra={"event": "schema.broken", "place": number})
             raise ConfigProblem(("folder",), "; ".join(faults))
         return library
