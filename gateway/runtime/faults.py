@@ -88,8 +88,8 @@ class Faults:
         for remark in self._remarks:
             self.release(remark.code, healed=False)
             if not any(remark.code == other.code for other in remarks):
-                told = {"event": "source.healed", "route": self._stats.route, "code": remark.code}
-                log.info("no longer: %s", remark.text, extra=told)
+                over = {"event": "source.healed", "route": self._stats.route, "code": remark.code}
+                log.info("no longer: %s", remark.text, extra=over)
         for remark in remarks:
             self.note(remark.code, remark.code, remark.text)
             if remark not in self._remarks:
