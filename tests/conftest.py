@@ -20,6 +20,7 @@ from nats.js import JetStreamContext
 
 from gateway.jetstream import server as server_module
 from gateway.jetstream.server import EmbeddedServer, free_port
+from tests.support.catalogued import Watch, offences_in
 from tests.support.clients import connect
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.limit import limited
@@ -86,6 +87,16 @@ async def connected(url: str | list[str]) -> Client:
         log.debug("nats client: %r", error)
 
     return await connect(url, reconnect_time_wait=0.05, max_reconnect_attempts=-1, error_cb=note, connect_timeout=5)
+
+
+@pytest.fixture(autouse=True)
+def _every_warning_is_in_the_catalogue() -> Iterator[None]:
+    """One that is not has no entry in docs/troubleshooting.md."""
+    watch = Watch()
+    logging.getLogger("gateway").addHandler(watch)
+    yield
+    logging.getLogger("gateway").removeHandler(watch)
+    assert watch.offences == set()
 
 
 @pytest.fixture
@@ -189,6 +200,7 @@ def gateway_process(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[
     yield start
     for process in started:
         process.shut_down()
+    assert {offence for process in started if process.started for offence in offences_in(process.logs)} == set()
 
 
 def _completed(config: dict[str, Any], request: pytest.FixtureRequest) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def with_priority(level: int, text: str) -> str:
     return "\n".join(f"<{_priority(level)}>{line}" for line in text.split("\n"))
 
 
-def send(level: int, text: str, path: str = SOCKET) -> bool:
+def send(level: int, text: str) -> bool:
     """Write one entry of several lines; False when the journal does not take it so, and a stream has to do."""
     data = text.encode("utf-8", "backslashreplace")
     fields = (
@@ -43,7 +43,7 @@ def send(level: int, text: str, path: str = SOCKET) -> bool:
     )
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as journal:
-            journal.sendto(b"".join(fields), path)
+            journal.sendto(b"".join(fields), SOCKET)
     except OSError:
         return False
     return True

@@ -56,6 +56,11 @@ class GatewayProcess:
         return f"http://{Template(listen).substitute(self._env)}"
 
     @property
+    def started(self) -> bool:
+        """Whether it was ever started."""
+        return self._process is not None
+
+    @property
     def pid(self) -> int:
         """Its process id."""
         return self._running().pid

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -310,6 +311,41 @@ def test_lines_for_the_journal_carry_their_priority(
     assert [line[:3] for line in written[:5]] == ["<7>", "<6>", "<4>", "<3>", "<2>"]
     assert all(line.startswith("<6>") for line in written[5:])
     assert written[0][3:].startswith(start)
+
+
+def test_a_traceback_is_one_entry_of_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the journal's own socket; where that takes nothing, it goes as lines that have their priority each."""
+    path = str(tmp_path / "socket")
+    monkeypatch.setattr(logs.journal, "SOCKET", path)
+    with (tmp_path / "journal").open("w+") as stream:
+        stat = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{stat.st_dev}:{stat.st_ino}")
+        logs.setup("info", "text", {}, stream)
+
+        def fail(event: str) -> str:
+            try:
+                raise KeyError("url")
+            except KeyError:
+                log.exception("step failed", extra={"event": event})
+            stream.seek(0)
+            return stream.read()
+
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+            server.bind(path)
+            assert fail("a.b") == "", "nothing is left for the stream"
+            fields = server.recv(1 << 16)
+        Path(path).unlink()
+        lines = fail("a.c").splitlines()
+    assert fields.startswith(b"PRIORITY=3\n")
+    head, _, rest = fields.partition(b"\nMESSAGE\n")
+    assert b"SYSLOG_IDENTIFIER=" in head
+    length = int.from_bytes(rest[:8], "little")
+    text = rest[8 : 8 + length].decode()
+    assert rest[8 + length :] == b"\n"
+    assert text.splitlines()[0].endswith("ERROR step failed code=a-b")
+    assert text.splitlines()[-1] == "KeyError: 'url'"
+    assert len(lines) == len(text.splitlines())
+    assert all(line.startswith("<3>") for line in lines)
 
 
 def test_another_stream_than_the_journal_carries_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
