@@ -18,7 +18,7 @@ from tests.support.process import GatewayProcess
 from tests.support.small_routes import ONE, rewrite, route, seen
 from tests.support.streams import count
 
-POISON = int(os.environ.get("POISON", "5000"))
+POISON = int(os.environ.get("POISON", "3000"))
 
 
 async def poison(nc: Client, number: int) -> None:
@@ -55,7 +55,7 @@ async def test_thousands_of_poison_events_are_a_few_lines_and_the_numbers_add_up
     gateway.term()
     assert await gateway.wait() == 0
     told = letters(gateway)
-    assert len(told) <= 2 + POISON // 5000, "one at once, one an interval, one at the end"
+    assert len(told) <= 2 + POISON // 3000, "one at once, one an interval, one at the end"
     assert "repeated" not in told[0]
     assert sum(line.get("repeated", 1) for line in told) == POISON
     assert (told[-1]["code"], told[-1]["route"], told[-1]["step"]) == ("decode-error", "one", "decode")

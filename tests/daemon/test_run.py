@@ -241,7 +241,7 @@ async def test_the_log_has_a_line_for_each_fact_and_none_for_events(
         "durable.created": 2,
         "route.up": 2,
         "gateway.ready": 1,
-        "event.dead-lettered": 1,
+        "event.dead-lettered": 2,
         "gateway.stopping": 1,
         "gateway.drained": 1,
         "gateway.stopped": 1,

@@ -104,7 +104,15 @@ class Module:
                 yield node.args[position], node
 
 
+def called(call: ast.Call) -> str:
+    """The last name of what is called."""
+    function = call.func
+    return function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
+
+
 def _is_loud(call: ast.Call, function: ast.Attribute) -> bool:
+    if function.attr not in LOUD and function.attr != "log":
+        return False
     of = ast.unparse(function.value)
     if not (
         of == "logging" or of.startswith("logging.getLogger") or of.rpartition(".")[2] in ("log", "_log", "logger")
@@ -136,7 +144,7 @@ def first_arguments(*functions: str) -> frozenset[str]:
         node.args[0].value
         for node in nodes()
         if isinstance(node, ast.Call)
-        and ast.unparse(node.func).rpartition(".")[2] in functions
+        and called(node) in functions
         and node.args
         and isinstance(node.args[0], ast.Constant)
         and isinstance(node.args[0].value, str)

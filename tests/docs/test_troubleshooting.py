@@ -23,7 +23,7 @@ from gateway.observe.events import (
 )
 from gateway.runtime.stats import TARGET_CODES
 
-from .log_calls import calls, first_arguments, nodes
+from .log_calls import called, calls, first_arguments, nodes
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "troubleshooting.md"
@@ -75,11 +75,11 @@ def given() -> set[str]:
     for node in nodes():
         if not isinstance(node, ast.Call):
             continue
-        name = ast.unparse(node.func).rpartition(".")[2]
+        name = called(node)
         named = [word.value for word in node.keywords if word.arg == "code"] if name in WITH_CODE_NAMED else []
         second = node.args[1:2] if name in WITH_CODE_SECOND else []
         plugin = node.args[0].elts[:1] if name == "append" and isinstance(node.args[0], ast.Tuple) else []
-        for value in (*named, *second, *(plugin if ".faults" in ast.unparse(node.func) else [])):
+        for value in (*named, *second, *(plugin if plugin and ".faults" in ast.unparse(node.func) else [])):
             if (
                 isinstance(value, ast.Constant)
                 and isinstance(value.value, str)

@@ -253,10 +253,10 @@ async def test_a_parked_event_that_another_replica_settles_is_parked_nowhere(
 
 @pytest.mark.usefixtures("streams")
 @pytest.mark.fault("poison")
-async def test_dead_letters_are_told_in_the_log_once_a_code_with_the_reason_and_no_data(
+async def test_dead_letters_are_told_in_the_log_with_the_reason_and_no_data(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A thousand poison events are one line now, and a count in the next line half a minute later."""
+    """With route, code and step, by which the log knows what is the same."""
     caplog.set_level(logging.WARNING, "gateway.route")
     gateway = await run_gateway({"routes": [route(transforms=[{"set": {"a": 1}}])]})
     for _ in range(20):
@@ -269,6 +269,6 @@ async def test_dead_letters_are_told_in_the_log_once_a_code_with_the_reason_and_
         ("r", "decode-error"),
         ("r", "transform-error"),
     }
-    assert len(told) == 2
+    assert len(told) == 21, "the log itself holds back what is repeated"
     assert told[0].getMessage().startswith("event 1 of IN is a dead letter: decode-error in decode: ")
     assert "secret" not in caplog.text

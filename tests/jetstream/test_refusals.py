@@ -139,7 +139,7 @@ async def test_too_large_for_its_stream_is_refused_too(
 async def test_no_stream_for_a_templated_subject_is_believed_after_ten_seconds_and_holds_up_nobody(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log says at once that it waits, once and without what the event made of the subject."""
+    """The log says at once that it waits, without what the event made of the subject."""
     gateway = await run_gateway({"routes": [route(targets=[{"subject": "{to}.x", "name": "to"}, GOOD])]})
     began = time.monotonic()
     for to in ("nowhere", "out", "nowhere"):
@@ -147,9 +147,9 @@ async def test_no_stream_for_a_templated_subject_is_believed_after_ten_seconds_a
     assert sorted(m.subject for m in await arrived(nc, "OUT", 4)) == ["out.good"] * 3 + ["out.x"]
     assert time.monotonic() - began < 10, "a subject without a stream must not delay the others"
     assert await count(nc, "DLQ") == 0
-    (line,) = logged(caplog, "event.retried")
-    assert (line.__dict__["code"], line.__dict__["target"]) == ("no-stream", "to")
-    assert "nowhere" not in line.getMessage()
+    lines = logged(caplog, "event.retried")
+    assert {(line.__dict__["code"], line.__dict__["target"]) for line in lines} == {("no-stream", "to")}
+    assert not any("nowhere" in line.getMessage() for line in lines)
     for letter in await arrived(nc, "DLQ", 2):
         assert letter.headers["Gateway-Error-Code"] == "no-stream"
         assert letter.headers["Gateway-Failed-Targets"] == "to"
