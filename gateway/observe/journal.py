@@ -10,7 +10,6 @@ import logging
 import os
 import socket
 import struct
-import sys
 from typing import TextIO
 
 SOCKET = "/run/systemd/journal/socket"
@@ -36,7 +35,7 @@ def send(level: int, text: str) -> bool:
     data = text.encode("utf-8", "backslashreplace")
     fields = (
         b"PRIORITY=%d\n" % _priority(level),
-        b"SYSLOG_IDENTIFIER=%s\n" % os.fsencode(os.path.basename(sys.argv[0]) or "gateway"),
+        b"SYSLOG_IDENTIFIER=gateway\n",
         b"SYSLOG_PID=%d\n" % os.getpid(),
         # With line ends in it, a field is its name, its length as 64 bits, and its bytes.
         b"MESSAGE\n" + struct.pack("<Q", len(data)) + data + b"\n",

@@ -106,8 +106,7 @@ class Module:
 
 def called(call: ast.Call) -> str:
     """The last name of what is called."""
-    function = call.func
-    return function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
+    return str(getattr(call.func, "attr", getattr(call.func, "id", "")))
 
 
 def _is_loud(call: ast.Call, function: ast.Attribute) -> bool:
