@@ -106,8 +106,13 @@ class Application:
 
     async def settled(self) -> None:
         """Wait until every route is up, or down with a reason, be it that there is no server; then tell the plugins."""
-        if await self._edge.connection.wait(CONNECT_PATIENCE):
-            await self._gateway.settled()
+        settled = asyncio.get_running_loop().create_task(self._gateway.settled())
+        try:
+            # A server that went again, before the routes were up, is not waited for either.
+            while not settled.done() and await self._edge.connection.wait(CONNECT_PATIENCE):
+                await asyncio.wait({settled}, timeout=CONNECT_PATIENCE)
+        finally:
+            settled.cancel()
         if not self._told:
             self._told = True
             self._life.started(self._info())

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import math
 import os
 import signal
 import sys
@@ -22,7 +23,7 @@ from .errors import ConfigError
 from .observe import logs
 from .problems import log_fields
 from .registry import Registry
-from .systemd import Notifier, Throughput, status_line, watchdog_interval
+from .systemd import Notifier, Throughput, status_line, told_by_systemd, watchdog_interval
 from .web.health import health
 
 log = logging.getLogger("gateway")
@@ -31,6 +32,12 @@ STATUS_EVERY = 5.0
 """Seconds between two status lines to the supervisor."""
 STALLED = 2.0
 """Seconds without a sweep after which the loop counts as stuck, and the watchdog is left to bite."""
+TICK = 1.0
+"""Seconds between two looks at what systemd must be told: a ping that fell out because the loop was late is made up
+for long before the watchdog bites.
+"""
+BUSY = 15.0
+"""Seconds a start or a reload is given each time it is seen to go on."""
 
 PARTING = 5.0
 """Seconds that tasks and threads of plugins have to end, once everything is drained and closed."""
@@ -70,28 +77,40 @@ class Daemon:
         self._app = app
         self._file = file
         self._watches = watch
-        self._notifier = Notifier()
+        told = told_by_systemd(os.environ)
+        self._notifier = Notifier(told)
+        self._watchdog = watchdog_interval(told)
+        self._starting = True
+        self._reloading = False
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
         self._read = asyncio.Event()
         """Set when the files have been read anew."""
 
     async def run(self) -> None:
-        """Start, serve, drain. Raises GatewayError when it cannot even start."""
+        """Start, serve, drain. Raises GatewayError when it cannot even start, RuntimeError when a task of it ended."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopped_by, number)
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
         log.info("starting", extra={"event": "gateway.starting", "config": self._app.config.digest, "pid": os.getpid()})
         await self._app.start()
-        work = [self._tell(), self._ping(), self._reloads(), *([self._watch()] if self._watches else [])]
+        keeping = loop.create_task(self._keep_told())
+        work = [self._tell(), self._reloads(), *([self._watch()] if self._watches else [])]
         tasks = [loop.create_task(each) for each in work]
+        stopped = loop.create_task(self._stop.wait())
         try:
-            await self._stop.wait()
+            await asyncio.wait({stopped, keeping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+            # Nobody ends these: without one of them the gateway would route on and never reload, or be watched, again.
+            dead = [task for task in (keeping, *tasks) if task.done()]
         finally:
-            for task in tasks:
+            for task in (stopped, *tasks):
                 task.cancel()
             await self._end()
+            keeping.cancel()
+        for task in dead:
+            name = getattr(task.get_coro(), "__qualname__", "a task")
+            raise RuntimeError(f"{name} ended") from (None if task.cancelled() else task.exception())
 
     def _stopped_by(self, number: signal.Signals) -> None:
         if self._stop.is_set():
@@ -110,6 +129,7 @@ class Daemon:
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)
         throughput = Throughput(self._app.stats)
+        self._starting = False
         self._notifier.ready(status_line(self._app.stats, 0.0))
         stats = self._app.stats
         word, level = "ready", logging.INFO
@@ -126,24 +146,31 @@ class Daemon:
             await asyncio.sleep(STATUS_EVERY)
             self._notifier.status(status_line(self._app.stats, throughput.rate()))
 
-    async def _ping(self) -> None:
-        """Tell the watchdog that the loop runs and the routes are looked after."""
-        interval = watchdog_interval()
-        if interval is None:
-            return
+    async def _keep_told(self) -> None:
+        """Tell the watchdog that the loop runs and the routes are looked after, and that a start or reload goes on."""
         loop = asyncio.get_running_loop()
+        every = self._watchdog or math.inf
+        pinged = -math.inf
         while True:
-            if loop.time() - self._app.swept_at < STALLED:
-                self._notifier.watchdog()
-            await asyncio.sleep(interval)
+            now = loop.time()
+            self._notifier.flush()
+            if self._starting or self._reloading:
+                self._notifier.busy(BUSY)
+            if now - pinged >= every and now - self._app.swept_at < STALLED and self._notifier.watchdog():
+                pinged = now
+            await asyncio.sleep(min(TICK, every / 2))
 
     async def _reloads(self) -> None:
         while True:
             await self._reload.wait()
             self._reload.clear()
-            self._notifier.reloading()
+            self._reloading = True
+            if not self._starting:
+                self._notifier.reloading()
             await self._reload_once()
-            self._notifier.ready(status_line(self._app.stats, 0.0))
+            self._reloading = False
+            if not self._starting:  # else READY would be said of the start
+                self._notifier.ready(status_line(self._app.stats, 0.0))
 
     async def _watch(self) -> None:
         while True:
@@ -200,8 +227,7 @@ class Daemon:
 
     async def _end(self) -> None:
         stats = self._app.stats
-        self._notifier.stopping(status_line(stats, 0.0))
-        self._notifier.extend_timeout(int((float(self._app.config.drain) + CLOSING) * 1_000_000))
+        self._notifier.stopping(float(self._app.config.drain) + CLOSING, status_line(stats, 0.0))
         await self._app.stop()
         logs.tell_repeats()
         log.info("stopped", extra={"event": "gateway.stopped"})

@@ -1,6 +1,7 @@
 """Talking to systemd: readiness, reloads, the watchdog, one line of status. Source: sd_notify(3).
 
-Without NOTIFY_SOCKET everything here does nothing, and a message that cannot be sent is not worth dying for.
+Without NOTIFY_SOCKET everything here does nothing, and a message that cannot be sent is not worth dying for, nor worth
+waiting for: nothing here blocks.
 """
 
 from __future__ import annotations
@@ -8,61 +9,88 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, MutableMapping
 
 from .runtime.stats import GatewayStats, RouteState
 
-_SEND_TIMEOUT = 0.5
-"""Seconds a full queue of systemd's may hold us up."""
+_OURS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+_KEPT = 32
+"""Messages kept while systemd's queue is full; of more than that, the last ones say what is the case."""
 _SHOWN = 5
 """Routes named in the status line."""
+
+
+def told_by_systemd(environ: MutableMapping[str, str]) -> dict[str, str]:
+    """What systemd told this process by its environment, taken out of it: no child is to speak for us."""
+    return {name: environ.pop(name) for name in _OURS if name in environ}
 
 
 class Notifier:
     """The line to systemd. Every method tells whether the message was sent."""
 
-    def __init__(self, env: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, env: Mapping[str, str]) -> None:
         address = env.get("NOTIFY_SOCKET", "")
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
+        self._unsent: deque[bytes] = deque(maxlen=_KEPT)
+
+    def __bool__(self) -> bool:
+        """Whether there is somebody to tell."""
+        return bool(self._address)
 
     def ready(self, status: str = "") -> bool:
         """The start, or a reload, is done."""
-        return self._send("READY=1", *_status(status))
+        return self._tell("READY=1", *_status(status))
 
     def reloading(self) -> bool:
         """A reload begins; `ready` ends it. The time is what Type=notify-reload tells reloads apart by."""
-        return self._send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+        return self._tell("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
-    def stopping(self, status: str = "") -> bool:
-        """The drain begins."""
-        return self._send("STOPPING=1", *_status(status))
+    def stopping(self, seconds: float, status: str = "") -> bool:
+        """The drain begins, and the end may be so many seconds away, whatever TimeoutStopSec says."""
+        return self._tell("STOPPING=1", _extend(seconds), *_status(status))
 
     def status(self, text: str) -> bool:
         """What `systemctl status` shows."""
-        return self._send(*_status(text))
+        return self.flush() and self._send("\n".join(_status(text)).encode())
 
     def watchdog(self) -> bool:
         """We are alive; at least once per WATCHDOG_USEC."""
-        return self._send("WATCHDOG=1")
+        return self.flush() and self._send(b"WATCHDOG=1")
 
-    def extend_timeout(self, usec: int) -> bool:
-        """Starting or stopping takes at least so many more microseconds."""
-        return self._send(f"EXTEND_TIMEOUT_USEC={usec}")
+    def busy(self, seconds: float) -> bool:
+        """The start, or a reload, goes on: it has not timed out for so many seconds more."""
+        return self.flush() and self._send(_extend(seconds).encode())
 
-    def _send(self, *lines: str) -> bool:
-        if not self._address or not lines:
+    def flush(self) -> bool:
+        """Send what systemd had no room for before; returns whether nothing of it is left."""
+        while self._unsent and self._send(self._unsent[0]):
+            self._unsent.popleft()
+        return not self._unsent
+
+    def _tell(self, *lines: str) -> bool:
+        """Send what must not be missed, after what was told before; `flush` tries again what found no room."""
+        if self._address:
+            self._unsent.append("\n".join(lines).encode())
+        return self.flush() and bool(self._address)
+
+    def _send(self, message: bytes) -> bool:
+        if not self._address or not message:
             return False
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-                sender.settimeout(_SEND_TIMEOUT)
-                sender.connect(self._address)
-                sender.sendall("\n".join(lines).encode())
+                sender.setblocking(False)
+                sender.sendto(message, self._address)
         except OSError:
             return False
         return True
 
 
-def watchdog_interval(env: Mapping[str, str] = os.environ) -> float | None:
+def _extend(seconds: float) -> str:
+    return f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}"
+
+
+def watchdog_interval(env: Mapping[str, str]) -> float | None:
     """Seconds between two `watchdog()` calls: half of what systemd allows. None when it does not watch us."""
     if env.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None

@@ -46,6 +46,10 @@ class Faults:
         )
         self._show()
 
+    def __contains__(self, key: str) -> bool:
+        """Whether there is a fault of this."""
+        return key in self._faults
+
     def clear(self, key: str) -> None:
         """A fault is no more."""
         if self._faults.pop(key, None) is not None:

@@ -73,7 +73,7 @@ class Gateway:
         self._sweeper: asyncio.Task[None] | None = None
         self._poller: asyncio.Task[None] | None = None
         self.swept_at = 0.0
-        """When the last sweep ended, on the loop's clock: what the watchdog asks for."""
+        """When every route was last seen to answer, or shown as down, on the loop's clock: the watchdog asks for it."""
 
     def start(self, routes: list[CompiledRoute], disabled: list[str] | None = None) -> None:
         """Start every route, and the sweep."""
@@ -217,17 +217,7 @@ class Gateway:
         while True:
             await asyncio.sleep(SWEEP)
             for supervisor in list(self.supervisors.values()):
-                try:
-                    supervisor.lane.sweep()
-                except (
-                    Exception,
-                    SystemExit,
-                    asyncio.CancelledError,
-                ):  # `sweep` waits for nothing: it is no cancellation
-                    log.exception(
-                        "the sweep of a route failed",
-                        extra={"event": "route.sweep-failed", "route": supervisor.route.name},
-                    )
+                supervisor.sweep()
             self.swept_at = asyncio.get_running_loop().time()
 
     async def _poll(self) -> None:

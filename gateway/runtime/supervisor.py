@@ -24,6 +24,12 @@ log = logging.getLogger("gateway.route")
 
 MAX_PAUSE = 30.0
 """Seconds between two tries to start a route, at most."""
+OPENING = 60.0
+"""Seconds after which a route that still opens is shown as down. Its parts have limits of their own, and shorter ones:
+whoever waits for the start must be able to count on an end all the same.
+"""
+SWEEP = "sweep"
+"""The fault of a lane whose sweep fails: what depends on time stands still."""
 
 UNSERVED = frozenset({"pull-refused", "consumer-unavailable", "source-silent"})
 """Losses of a source that, before it gave any sign of life, are no bad moment of the consumer but its way."""
@@ -60,6 +66,7 @@ class Supervisor:
         self._components = components
         self._source = source
         self._publisher = publisher
+        self._clock = clock
         self._ready = ready
         self._wake = asyncio.Event()
         self._life = life
@@ -67,6 +74,9 @@ class Supervisor:
         self._seen: SourceInfo | None = None
         """What was learnt when the source was opened last."""
         self._task: asyncio.Task[None] | None = None
+        self._ends = 0
+        """How often the task ended although nobody had ended it."""
+        self._opening_since: float | None = None
         self._drain: asyncio.Task[tuple[int, int]] | None = None
         self.settled = asyncio.Event()
         """Set once the route is up, or down with a reason other than that there is no connection yet."""
@@ -76,6 +86,42 @@ class Supervisor:
         self._source.attach(self.lane)
         self._publisher.attach(self.lane)
         self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def sweep(self) -> None:
+        """Look after the lane and the task; ten times a second, and never raises: the next route is waiting."""
+        faults = self.lane.faults
+        try:
+            self._look_after()
+            self.lane.sweep()
+        except (Exception, SystemExit, asyncio.CancelledError) as error:  # nothing waits here: it is no cancellation
+            if SWEEP not in faults:
+                told = {"event": "route.sweep-failed", "route": self.route.name}
+                log.exception("the sweep of a route failed", extra=told)
+            faults.set(SWEEP, "internal", f"internal error in the sweep: {type(error).__name__}")
+        else:
+            faults.clear(SWEEP)
+
+    def _look_after(self) -> None:
+        """Begin anew what ended although nobody ended it, and show what opens for too long."""
+        task = self._task
+        if task is None or self._drain is not None:
+            return
+        if task.done():
+            self._ends += 1
+            told = {"event": "route.supervisor-ended", "route": self.route.name}
+            error = asyncio.CancelledError() if task.cancelled() else task.exception()
+            log.error("the task of a route ended; it begins anew", exc_info=error, extra=told)
+            self.lane.pause()
+            self.lane.faults.set("start", "internal", f"internal error: {type(error).__name__}")
+            self.settled.set()
+            self._task = asyncio.get_running_loop().create_task(self._run_again())
+        elif self._opening_since is not None and self._clock.monotonic() - self._opening_since > OPENING:
+            self.lane.faults.set("start", "start-stalled", f"it has not opened within {OPENING:g} s")
+            self.settled.set()
+
+    async def _run_again(self) -> None:
+        await self._pause(self._ends)
+        await self._run()
 
     def adopt(self, config_digest: str) -> None:
         """The gateway goes on with another config that says the same of this route: events are told with that one."""
@@ -151,11 +197,15 @@ class Supervisor:
             self.lane.looked(backlog)
         except RouteFault as fault:
             log.debug("no backlog: %s", fault, extra={"event": "source.no-backlog", "route": self.route.name})
+        except Exception:
+            # The next route's backlog is looked at all the same.
+            log.exception("internal error", extra={"event": "route.internal-error", "route": self.route.name})
 
     async def _run(self) -> None:
         failures = unserved = 0
         while True:
             self._wake.clear()
+            self._opening_since = self._clock.monotonic()
             try:
                 await self._open()
                 failures = 0
@@ -166,6 +216,8 @@ class Supervisor:
                 failures += 1
                 log.exception("route failed to start", extra={"event": "route.start-failed", "route": self.route.name})
                 self.lane.faults.set("start", "internal", f"internal error: {type(error).__name__}")
+            finally:
+                self._opening_since = None
             if not failures or self._publisher.connected:
                 self.settled.set()
             if failures:

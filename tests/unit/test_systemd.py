@@ -16,7 +16,7 @@ import pytest
 
 from gateway.config.model import Config
 from gateway.runtime.stats import GatewayStats, RouteState, RouteStats
-from gateway.systemd import Notifier, Throughput, status_line, watchdog_interval
+from gateway.systemd import Notifier, Throughput, status_line, told_by_systemd, watchdog_interval
 
 UNIT = Path(__file__).parents[2] / "systemd" / "gateway.service"
 
@@ -36,10 +36,10 @@ def systemd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[No
     [
         (lambda n: n.ready(), "READY=1"),
         (lambda n: n.ready("2 routes up"), "READY=1\nSTATUS=2 routes up"),
-        (lambda n: n.stopping("draining"), "STOPPING=1\nSTATUS=draining"),
+        (lambda n: n.stopping(55, "draining"), "STOPPING=1\nEXTEND_TIMEOUT_USEC=55000000\nSTATUS=draining"),
         (lambda n: n.status("line one\nREADY=1"), "STATUS=line one READY=1"),
         (lambda n: n.watchdog(), "WATCHDOG=1"),
-        (lambda n: n.extend_timeout(5_000_000), "EXTEND_TIMEOUT_USEC=5000000"),
+        (lambda n: n.busy(2.5), "EXTEND_TIMEOUT_USEC=2500000"),
     ],
 )
 def test_each_call_is_one_message(
@@ -67,6 +67,54 @@ def test_without_systemd_nothing_is_sent_and_nothing_fails() -> None:
 
 def test_a_socket_that_is_gone_is_not_fatal(tmp_path: Path) -> None:
     assert not Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).ready()
+
+
+def fill(receiver: socket.socket) -> int:
+    """Send to a receiver until it has room for no more; returns how many messages that were."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.setblocking(False)
+        for number in range(100_000):
+            try:
+                sender.sendto(b"x", receiver.getsockname())
+            except BlockingIOError:
+                return number
+    raise AssertionError("it takes everything")
+
+
+def test_a_full_queue_of_systemd_holds_nobody_up(systemd: tuple[Notifier, socket.socket]) -> None:
+    """What must not be missed is told in its order once there is room; a ping or a status of then is of no use later."""
+    notifier, receiver = systemd
+    filled = fill(receiver)
+    began = time.monotonic()
+    told = [notifier.ready("a"), notifier.watchdog(), notifier.status("b"), notifier.busy(1), notifier.reloading()]
+    assert time.monotonic() - began < 0.2
+    assert not any([*told, notifier.flush()])
+    for _ in range(filled):
+        receiver.recv(4096)
+    assert notifier.watchdog()
+    assert [receiver.recv(4096).split(b"\n")[0] for _ in range(3)] == [b"READY=1", b"RELOADING=1", b"WATCHDOG=1"]
+
+
+def test_what_waits_for_room_is_bounded(systemd: tuple[Notifier, socket.socket]) -> None:
+    """The last things told are kept: they say what is the case."""
+    notifier, receiver = systemd
+    filled = fill(receiver)
+    for number in range(1000):
+        notifier.ready(str(number))
+    for _ in range(filled):
+        receiver.recv(4096)
+    assert receiver.recv(4096) if notifier.flush() else filled
+    last = b""
+    receiver.setblocking(False)
+    while not notifier.flush() or last != b"READY=1\nSTATUS=999":
+        last = receiver.recv(4096)
+
+
+def test_a_child_is_not_told_how_to_speak_for_us() -> None:
+    """What systemd told by the environment is taken out of it, the rest stays."""
+    env = {"NOTIFY_SOCKET": "/run/n", "WATCHDOG_USEC": "3", "WATCHDOG_PID": "7", "HOME": "/root"}
+    assert told_by_systemd(env) == {"NOTIFY_SOCKET": "/run/n", "WATCHDOG_USEC": "3", "WATCHDOG_PID": "7"}
+    assert env == {"HOME": "/root"}
 
 
 @pytest.mark.parametrize(
