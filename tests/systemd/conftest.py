@@ -82,29 +82,9 @@ def drop_in(guest: Guest, text: str, unit: str = "gateway.service") -> None:
 
 def publish(guest: Guest, *bodies: str, subject: str = "in.x") -> None:
     """Publish to the source stream."""
-    guest.python(
-        f"""
-import asyncio, nats
-async def main():
-    nc = await nats.connect("nats://127.0.0.1:4222")
-    for body in {bodies!r}:
-        await nc.jetstream().publish({subject!r}, body.encode())
-    await nc.close()
-asyncio.run(main())
-"""
-    )
+    guest.tell("publish", subject=subject, bodies=bodies)
 
 
 def stored(guest: Guest, stream: str = "OUT") -> int:
     """How many messages a stream holds."""
-    printed = guest.python(
-        f"""
-import asyncio, nats
-async def main():
-    nc = await nats.connect("nats://127.0.0.1:4222")
-    print((await nc.jetstream().stream_info({stream!r})).state.messages)
-    await nc.close()
-asyncio.run(main())
-"""
-    )
-    return int(printed)
+    return int(guest.tell("count", stream=stream)[0])

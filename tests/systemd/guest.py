@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import sysconfig
 import time
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from gateway.jetstream.server import server_binary, tied_to_us
 
@@ -60,6 +61,7 @@ class Guest:
         self._log = folder / "boot.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._init = 0
+        self._hand: subprocess.Popen[str] | None = None
         self._work.mkdir(parents=True)
         self._install()
 
@@ -121,16 +123,26 @@ class Guest:
 
     def run(self, *command: str, check: bool = True, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run a command inside."""
-        inside = ["nsenter", "-t", str(self._init), "-m", "-p", "-i", "-u", "-n", "-C", *command]
-        done = subprocess.run(inside, capture_output=True, text=True, timeout=timeout)
+        done = subprocess.run([*self._inside(), *command], capture_output=True, text=True, timeout=timeout)
         assert not check or done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done
 
-    def python(self, code: str) -> str:
-        """Run a program with the gateway's packages inside; returns what it prints."""
-        return self.run(
-            "env", f"PYTHONPATH={OPT}/source:{OPT}/packages", f"LD_LIBRARY_PATH={_LIB}", _PYTHON, "-c", code
-        ).stdout
+    def tell(self, do: str, **what: Any) -> Any:
+        """Let `inside.py` do something; its answer. One process for all: an interpreter takes long to start."""
+        if self._hand is None:
+            paths = f"PYTHONPATH={OPT}/source:{OPT}/packages"
+            program = ["env", paths, f"LD_LIBRARY_PATH={_LIB}", _PYTHON, "-m", "tests.systemd.inside"]
+            self._hand = subprocess.Popen(
+                [*self._inside(), *program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+        assert self._hand.stdin is not None
+        assert self._hand.stdout is not None
+        self._hand.stdin.write(f"{json.dumps({'do': do, **what})}\n")
+        self._hand.stdin.flush()
+        return json.loads(self._hand.stdout.readline())
+
+    def _inside(self) -> list[str]:
+        return ["nsenter", "-t", str(self._init), "-m", "-p", "-i", "-u", "-n", "-C"]
 
     def show(self, unit: str, name: str) -> str:
         """A property of a unit."""
@@ -150,6 +162,8 @@ class Guest:
 
     def stop(self) -> None:
         """End the guest and everything in it."""
+        if self._hand is not None:
+            self._hand.communicate(timeout=30)
         if self._process is not None:
             self._process.terminate()
             self._process.wait(timeout=30)
