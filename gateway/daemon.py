@@ -168,9 +168,20 @@ class Daemon:
             if not self._starting:
                 self._notifier.reloading()
             await self._reload_once()
+            await self._gone_over()
             self._reloading = False
             if not self._starting:  # else READY would be said of the start
                 self._notifier.ready(status_line(self._app.stats, 0.0))
+
+    async def _gone_over(self) -> None:
+        """Until the routes are up, or down with a reason; who wants the next reload need not wait for that."""
+        loop = asyncio.get_running_loop()
+        ends = [loop.create_task(self._app.settled()), loop.create_task(self._reload.wait())]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in ends:
+                task.cancel()
 
     async def _watch(self) -> None:
         while True:

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.distribution import install
-
 from .guest import Guest, NotBooted, why_not
 
 HANG = '''
+import asyncio
 import time
 
 from gateway import Event, Filter, hookimpl
@@ -26,9 +25,17 @@ class Hang(Filter, name="hang"):
         return True
 
 
+class Wait(Filter, name="wait"):
+    """Take as many seconds as the body says, without blocking anything."""
+
+    async def accepts(self, event: Event) -> bool:
+        await asyncio.sleep(event.get("wait", 0))
+        return True
+
+
 @hookimpl
 def gateway_filters():
-    return [Hang]
+    return [Hang, Wait]
 '''
 
 CONFIG = """\
@@ -40,7 +47,8 @@ http: {listen: "127.0.0.1:${PORT:-9464}"}
 routes:
   - name: one
     source: {stream: IN, subjects: [in.>], ack-wait: 5s}
-    filters: [hang]
+    filters: [hang, wait]
+    timeout: 30s
     targets: [{subject: out.one, stream: OUT}]
 """
 
@@ -52,7 +60,6 @@ def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     if reason:
         pytest.skip(f"no guest with a systemd of its own: {reason}")
     with Guest(tmp_path_factory.mktemp("guest")) as guest:
-        install(guest.files / "opt/plugins", "hang", "1.0", {"hang": HANG})
         try:
             guest.boot()
         except NotBooted as error:
@@ -64,12 +71,14 @@ def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
 def guest(booted: Guest) -> Iterator[Guest]:
     """The guest with an empty nats-server, a good config, and no gateway running yet."""
     guest = booted
+    guest.install("hang", "1.0", HANG)
     guest.write("/etc/gateway/gateway.yaml", CONFIG)
     guest.run("systemctl", "start", "nats-server")
     yield guest
     guest.run("systemctl", "stop", "gateway", "gateway@*", "nats-server", check=False)
     guest.run("systemctl", "reset-failed", check=False)
-    guest.run("rm", "-rf", "/var/lib/nats", "/etc/gateway", "/etc/systemd/system/gateway.service.d/9-test.conf")
+    guest.run("rm", "-rf", "/var/lib/nats", "/etc/gateway", "/etc/systemd/system/gateway.service.d/9-test.conf",
+        "/etc/systemd/system/gateway@.service.d/9-test.conf")
     guest.run("systemctl", "daemon-reload")
     guest.run("journalctl", "--rotate", "--vacuum-time=1s", "-q")
 
@@ -88,3 +97,14 @@ def publish(guest: Guest, *bodies: str, subject: str = "in.x") -> None:
 def stored(guest: Guest, stream: str = "OUT") -> int:
     """How many messages a stream holds."""
     return int(guest.tell("count", stream=stream)[0])
+
+
+def different(guest: Guest, stream: str = "OUT") -> int:
+    """How many different messages a stream holds."""
+    return int(guest.tell("count", stream=stream)[1])
+
+
+def page(guest: Guest, path: str, port: int = 9464) -> tuple[int, str]:
+    """A page of a gateway in the guest: its status, 0 when nobody answers, and its text."""
+    status, text = guest.tell("get", url=f"http://127.0.0.1:{port}{path}")
+    return int(status), str(text)

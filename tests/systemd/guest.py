@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from gateway.jetstream.server import server_binary, tied_to_us
+from tests.support.distribution import install
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -84,6 +85,11 @@ class Guest:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
         target.chmod(mode)
+
+    def install(self, name: str, version: str, source: str) -> None:
+        """Install a plugin of one module, or another version of it."""
+        root = self.files if not self._init else Path(f"/proc/{self._init}/root")
+        install(root / "opt/plugins", name, version, {name: source})
 
     def boot(self, timeout: float = 60.0) -> None:
         """Start, and wait until systemd says that it runs."""

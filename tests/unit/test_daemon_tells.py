@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -127,6 +128,32 @@ async def test_a_long_start_is_not_timed_out_and_ready_is_told_at_its_end(told: 
     assert told.count("STOPPING=1") == 1
     # What a drain of 25 s and the closing may take, and no more: what hangs then is ended.
     assert told.lines[told.lines.index("STOPPING=1") + 1] == "EXTEND_TIMEOUT_USEC=55000000"
+
+
+async def test_a_reload_ends_when_the_routes_have_gone_over(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`systemctl reload` waits for READY where systemd is new enough; the next reload need not."""
+    app = App()
+    app.may_settle.set()
+    gateway = Daemon(app, File())  # type: ignore[arg-type]
+    reloads = 0
+
+    async def reload_once() -> None:
+        nonlocal reloads
+        reloads += 1
+
+    monkeypatch.setattr(gateway, "_reload_once", reload_once)
+    running = asyncio.create_task(gateway.run())
+    await eventually(lambda: told.count("READY=1") == 1)
+    app.may_settle.clear()
+    os.kill(os.getpid(), signal.SIGHUP)
+    await eventually(lambda: reloads == 1 and told.count("EXTEND_TIMEOUT_USEC=") > 3)
+    assert (told.count("RELOADING=1"), told.count("READY=1")) == (1, 1)
+    os.kill(os.getpid(), signal.SIGHUP)
+    await eventually(lambda: reloads == 2 and told.count("READY=1") == 2)
+    app.may_settle.set()
+    await eventually(lambda: told.count("READY=1") == 3)
+    running.cancel()
+    await asyncio.wait({running})
 
 
 async def test_children_do_not_inherit_the_line_to_systemd(told: Told) -> None:
