@@ -77,8 +77,14 @@ def guest(booted: Guest) -> Iterator[Guest]:
     yield guest
     guest.run("systemctl", "stop", "gateway", "gateway@*", "nats-server", check=False)
     guest.run("systemctl", "reset-failed", check=False)
-    guest.run("rm", "-rf", "/var/lib/nats", "/etc/gateway", "/etc/systemd/system/gateway.service.d/9-test.conf",
-        "/etc/systemd/system/gateway@.service.d/9-test.conf")
+    guest.run(
+        "rm",
+        "-rf",
+        "/var/lib/nats",
+        "/etc/gateway",
+        "/etc/systemd/system/gateway.service.d/9-test.conf",
+        "/etc/systemd/system/gateway@.service.d/9-test.conf",
+    )
     guest.run("systemctl", "daemon-reload")
     guest.run("journalctl", "--rotate", "--vacuum-time=1s", "-q")
 

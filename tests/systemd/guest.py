@@ -145,7 +145,9 @@ class Guest:
         assert self._hand.stdout is not None
         self._hand.stdin.write(f"{json.dumps({'do': do, **what})}\n")
         self._hand.stdin.flush()
-        return json.loads(self._hand.stdout.readline())
+        answer = json.loads(self._hand.stdout.readline())
+        assert "failed" not in answer, (do, answer)
+        return answer["answer"]
 
     def _inside(self) -> list[str]:
         return ["nsenter", "-t", str(self._init), "-m", "-p", "-i", "-u", "-n", "-C"]

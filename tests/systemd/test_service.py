@@ -185,32 +185,30 @@ def test_instances_of_the_template_share_one_config(guest: Guest) -> None:
         guest.write(f"/etc/gateway/{name}.env", f"GATEWAY_CONFIG=/etc/gateway/gateway.yaml\nPORT={port}\n")
     drop_in(guest, "[Service]\nRestartSec=100ms\n", "gateway@.service")
     guest.run("systemctl", "start", "gateway@a", "gateway@b")
-    bodies = [f'{{"wait": 0.2, "n": {number}}}' for number in range(400)]
-    publish(guest, *bodies[:100])
-    wait(lambda: different(guest) == 100, "100 events routed")
+    bodies = [f'{{"wait": 0.2, "n": {number}}}' for number in range(200)]
+    publish(guest, *bodies[:50])
+    wait(lambda: stored(guest) == 50, "50 events routed")
     assert all(routed(guest, port) > 0 for port in ports.values()), "each had its share"
 
-    publish(guest, *bodies[100:200])
+    publish(guest, *bodies[50:100])
     guest.run("systemctl", "kill", "-s", "KILL", "gateway@b")
     guest.until("1", "gateway@b", "NRestarts")
-    wait(lambda: different(guest) == 200, "what it held was routed by the other, or by it later")
+    wait(lambda: stored(guest) == 100, "what it held was routed by the other, or by it later")
 
     guest.until("running", "gateway@b", "SubState")
     guest.run("systemctl", "reload", "gateway@*")
     for name in ports:
-        wait(lambda name=name: '"event":"config.reloaded"' in guest.journal(f"gateway@{name}"), guest.journal(f"gateway@{name}")[-2000:])  # type: ignore[misc]
+        wait(lambda name=name: '"event":"config.reloaded"' in guest.journal(f"gateway@{name}"), f"{name} reloaded")  # type: ignore[misc]
 
     guest.install("hang", "1.1", HANG)
-    for index, (name, port) in enumerate(ports.items()):
-        publish(guest, *bodies[200 + 100 * index : 300 + 100 * index])
+    for start, (name, port) in zip((100, 150), ports.items(), strict=True):
+        publish(guest, *bodies[start : start + 50])
         guest.run("systemctl", "restart", f"gateway@{name}")
         wait(lambda port=port: page(guest, "/readyz", port)[0] == 200, "ready")  # type: ignore[misc]
         shown = [line for line in page(guest, "/metrics", port)[1].splitlines() if 'plugin="hang"' in line]
         assert any('version="1.1"' in line for line in shown), shown
-    wait(lambda: different(guest) == 400, "nothing was lost")
-    assert stored(guest) == 400, "and nothing sent twice"
+    wait(lambda: stored(guest) == 200, "nothing was lost")
+    assert different(guest) == 200, "and nothing sent twice"
 
     guest.run("systemctl", "stop", "gateway@*")
     assert [guest.show(f"gateway@{name}", "Result") for name in ports] == ["success", "success"]
-    guest.run("systemctl", "start", "--all", "gateway@*")
-    print([guest.show(f"gateway@{name}", "ActiveState") for name in ports])

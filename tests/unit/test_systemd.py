@@ -83,7 +83,7 @@ def fill(receiver: socket.socket) -> int:
 
 
 def test_a_full_queue_of_systemd_holds_nobody_up(systemd: tuple[Notifier, socket.socket]) -> None:
-    """What must not be missed is told in its order once there is room; a ping or a status of then is of no use later."""
+    """What must not be missed is told in its order once there is room; a ping or a status would be of no use then."""
     notifier, receiver = systemd
     filled = fill(receiver)
     began = time.monotonic()
