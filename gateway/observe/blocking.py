@@ -18,13 +18,14 @@ from types import FrameType
 import msgspec
 
 from ..plugin import Component
+from ..runtime.ticks import until_tick
 
 log = logging.getLogger("gateway.plugins")
 
 BEAT = 0.1
-"""Seconds between two beats of the loop, and two looks of the thread."""
+"""Seconds between two beats of the loop, and two looks of the thread while one is missing."""
 BLOCKED = 0.25
-"""Seconds without a beat after which the loop counts as blocked; every route waits meanwhile."""
+"""Seconds without a beat after which the loop counts as blocked, and the thread looks; every route waits meanwhile."""
 QUIET = 60.0
 """Seconds between two log lines about the same component of the same route."""
 
@@ -93,19 +94,22 @@ class BlockWatch:
 
     async def _beats(self) -> None:
         while True:
-            self._beat = time.monotonic()
-            await asyncio.sleep(BEAT)
+            self._beat = now = time.monotonic()
+            await asyncio.sleep(until_tick(now, BEAT))
 
     def _watch(self) -> None:
         reported = 0.0
         suspects: list[Culprit] = []
         looked_at, used = time.monotonic(), time.process_time()
-        while not self._stop.wait(BEAT):
+        pause = BEAT
+        while not self._stop.wait(pause):
             now, cpu, beat = time.monotonic(), time.process_time(), self._beat
             # Late ourselves, and the processor was busy: the interpreter was kept from us. A process that was stopped,
             # or a machine that slept, is late as well, but has computed nothing.
-            kept = now - looked_at - BEAT > BLOCKED and cpu - used > (now - looked_at) / 4
+            kept = now - looked_at - pause > BLOCKED and cpu - used > (now - looked_at) / 4
             looked_at, used = now, cpu
+            # Without another beat the loop counts as blocked then, and not before.
+            pause = max(BEAT, beat + BLOCKED - now)
             if beat == reported or now - beat < BLOCKED:
                 suspects.clear()
                 continue

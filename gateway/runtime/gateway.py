@@ -16,6 +16,7 @@ from ..routing.sharing import SharedComponents
 from .opening import Openings, RouteComponents
 from .stats import GatewayStats, RouteState, RouteStats
 from .supervisor import RouteLife, Supervisor
+from .ticks import until_tick
 
 log = logging.getLogger("gateway")
 
@@ -23,6 +24,8 @@ SWEEP = 0.1
 """Seconds between two sweeps; one sweep serves every lane."""
 POLL_PENDING = 5.0
 """Seconds between two looks at the consumers' backlogs."""
+POLL_AT_ONCE = 10
+"""Requests of such a look that are under way together: each alone would wake the process once, for every route."""
 
 
 class Link(msgspec.Struct):
@@ -214,18 +217,21 @@ class Gateway:
         self.stats.routes[name] = stats
 
     async def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(SWEEP)
+            await asyncio.sleep(until_tick(loop.time(), SWEEP))
             for supervisor in list(self.supervisors.values()):
                 supervisor.sweep()
             self.swept_at = asyncio.get_running_loop().time()
 
     async def _poll(self) -> None:
-        """Look at the consumers' backlogs, one after the other."""
+        """Look at the consumers' backlogs, a few at a time."""
         while True:
-            for supervisor in list(self.supervisors.values()):
-                if self._edge.connected and supervisor.lane.faults.running:
-                    await supervisor.poll_pending()
+            every = list(self.supervisors.values())
+            for start in range(0, len(every), POLL_AT_ONCE):
+                few = [one for one in every[start : start + POLL_AT_ONCE] if one.lane.faults.running]
+                if self._edge.connected:
+                    await asyncio.gather(*(one.poll_pending() for one in few))
             await asyncio.sleep(POLL_PENDING)
 
 

@@ -26,6 +26,8 @@ UNHEARD = "source"
 """The fault of a source that is open and silent; its first sign of life clears it."""
 MIN_SHARE = 64 << 10
 """Bytes a pull request asks for at least, as long as the window has room for them."""
+REST = 1.0
+"""Seconds between two whole sweeps of a lane that only waits for events: nothing it waits for is told by the sweep."""
 
 
 class Lane:
@@ -83,7 +85,7 @@ class Lane:
         self._ready = False
         self._draining = False
         self._succeeded = False
-        self._last_sweep = clock.monotonic()
+        self._last_sweep, self._rests_until = clock.monotonic(), 0.0
         self.lost = asyncio.Event()
         """Set when the source must be opened again."""
         self.empty = asyncio.Event()
@@ -110,7 +112,7 @@ class Lane:
         self._ready = True
         self.faults.heed(info.remarks)
         self._lost_reason = ("", "")
-        self._last_sweep = self._now()
+        self._last_sweep, self._rests_until = self._now(), 0.0
         self._sender.resend()
         self._work_off()
         self.refill()
@@ -241,6 +243,8 @@ class Lane:
         now = self._now()
         asleep = now - self._last_sweep
         self._last_sweep = now
+        if now < self._rests_until and not self.window.entries and self._source.wanted:
+            return
         self.stats.in_flight = len(self.window.entries)
         if asleep > self._ack_wait:
             self._forget(f"this process stood still for {asleep:.0f} s, longer than ack-wait")
@@ -253,7 +257,10 @@ class Lane:
             # Copies are sent without the source, too: when its stream is gone, this window is all there is of it.
             if entry.due <= now and (self._ready or entry.phase is Phase.SENDING):
                 try:
-                    self._due(entry, now)
+                    if entry.phase is Phase.PAUSED:
+                        self._journey.begin(entry)
+                    elif entry.phase is Phase.SENDING:
+                        self._sender.due(entry, now)
                 except Exception:
                     # A fault of this program over one event must not keep the sweep from the others.
                     log.exception("internal error", extra={"event": "route.internal-error", "route": self.route.name})
@@ -269,12 +276,12 @@ class Lane:
             self.faults.release(PARKED, healed=False)
         self.stats.circuit_open = self._sender.any_open
         self._give_up_held()
+        self._rests_until = now + REST if self._waits() else 0.0
 
-    def _due(self, entry: Entry, now: float) -> None:
-        if entry.phase is Phase.PAUSED:
-            self._journey.begin(entry)
-        elif entry.phase is Phase.SENDING:
-            self._sender.due(entry, now)
+    def _waits(self) -> bool:
+        """Whether there is nothing to do before an event comes, or the source has something to say."""
+        idle = self._ready and not self.window.entries and not self._draining and self._source.heard
+        return idle and not self._waiting and not self.stats.parked and not self._sender.any_open
 
     def refill(self) -> None:
         """Ask for more, as far as the window has room and every target takes what it is sent."""
@@ -324,11 +331,8 @@ class Lane:
     def _forget(self, why: str) -> None:
         count = len(self.window.entries)
         if count:
-            log.warning(
-                "in-flight events forgotten: %s",
-                why,
-                extra={"event": "route.forgot", "route": self.route.name, "events": count},
-            )
+            told = {"event": "route.forgot", "route": self.route.name, "events": count}
+            log.warning("in-flight events forgotten: %s", why, extra=told)
         self.window.forget()
         self._waiting.clear()
         self._journey.forget()

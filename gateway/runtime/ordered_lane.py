@@ -104,6 +104,10 @@ class OrderedLane(Lane):
         if self._ready and self._publisher.connected and not self._draining:
             self.order.sweep(self._now())
 
+    def _waits(self) -> bool:
+        """It is never swept seldom: its order looks at the time too, with an empty window."""
+        return False
+
     def refill(self) -> None:
         """Ask for more, once this replica is active."""
         source, window = self._source, self.window
