@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--quick] [PART]`; the parts are in PARTS, and in README.md."""
+"""`python -m benchmarks [--quick] [PART]`; the parts are in PARTS, and in README.md. Exits with 1 over a limit."""
 
 from __future__ import annotations
 
@@ -33,6 +33,10 @@ def main() -> None:
         texts.append(text)
         figures[part] = found
     print(json.dumps(figures, indent=2) if options.json else "\n\n".join(texts))
+    over = resources.missed(figures.get("resources", {}))
+    if over:
+        print(f"over their limits: {', '.join(over)}", file=sys.stderr)
+        sys.exit(1)
 
 
 def _options() -> argparse.Namespace:

@@ -49,7 +49,7 @@ class Bed:
 
     async def __aenter__(self) -> Bed:
         await self.server.start()
-        self.client = await nats.connect(self.server.url)
+        self.client = await nats.connect(self.server.url, error_cb=_expected)
         await self._stream("DEAD_LETTERS", "dlq.>")
         return self
 
@@ -155,3 +155,7 @@ class Bed:
             with contextlib.suppress(RuntimeError):  # the first time there is none
                 await self.api(f"STREAM.DELETE.{name}")
         await self.api(f"STREAM.CREATE.{name}", {"name": name, "subjects": [subjects], "storage": "file"})
+
+
+async def _expected(error: Exception) -> None:
+    """One of the measurements has the server go."""

@@ -14,6 +14,13 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+def wake_ups(pid: int) -> int:
+    """How often its threads have waited for something and were woken, so far."""
+    states = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/status")]
+    lines = [line for state in states for line in state.splitlines() if line.startswith("voluntary_ctxt_switches")]
+    return sum(int(line.split()[1]) for line in lines)
+
+
 def peak_mib(pid: int) -> float:
     """The most memory a process has held."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
