@@ -129,6 +129,7 @@ async def test_the_start_does_not_wait_for_a_server_that_came_and_went(
     gateway = await run_gateway({"routes": [route(filters=["gated"])]}, Gated, wait=False)
     await asyncio.wait_for(Gated.opening.wait(), 10)
     waits = asyncio.create_task(gateway.app.settled())
+    await eventually(lambda: gateway.app._gateway.supervisors["r"].settled._waiters, what="it waits for the route")
     nats_server.kill()
     await eventually(lambda: not gateway.app.stats.connected)
     await asyncio.wait_for(waits, 9)
