@@ -33,7 +33,7 @@ def config(dsn: str, **fields: Any) -> dict[str, Any]:
         "audits": ["postgres"],
         **fields,
     }
-    return {"plugins": {"settings": {"postgres-audit": {"dsn": dsn, "timeout": "2s"}}}, "routes": [route]}
+    return {"plugins": {"settings": {"postgres-audit": {"dsn": dsn, "timeout": "5s"}}}, "routes": [route]}
 
 
 async def publish(js: JetStreamContext, first: int, events: int) -> None:

@@ -21,6 +21,7 @@ from tests.support.eventually import eventually
 from tests.support.postgres import PostgresServer
 
 LIMIT = 1.0
+"""Seconds a call may take, where that is what is shown."""
 
 
 class Lent:
@@ -30,8 +31,8 @@ class Lent:
     route = "r"
     log = logging.getLogger("tests.postgres")
 
-    def __init__(self, dsn: str, name: str | None) -> None:
-        self.settings = PostgresSettings(dsn=Secret(dsn), schema=name, timeout=Duration(LIMIT))
+    def __init__(self, dsn: str, name: str | None, limit: float) -> None:
+        self.settings = PostgresSettings(dsn=Secret(dsn), schema=name, timeout=Duration(limit))
 
 
 Opened = Callable[..., Awaitable[Postgres]]
@@ -42,8 +43,8 @@ async def opened() -> AsyncIterator[Opened]:
     """`await opened(dsn)` is an audit after its `open`; closed at the end."""
     made: list[Postgres] = []
 
-    async def make(dsn: str, name: str | None = None) -> Postgres:
-        audit = Postgres(PostgresConfig(), Lent(dsn, name))  # type: ignore[arg-type]
+    async def make(dsn: str, name: str | None = None, limit: float = 30.0) -> Postgres:
+        audit = Postgres(PostgresConfig(), Lent(dsn, name, limit))  # type: ignore[arg-type]
         audit.prepare()
         made.append(audit)
         await audit.open()
@@ -236,7 +237,7 @@ async def test_a_server_that_hangs_is_given_up_in_time_and_used_again_when_it_an
     postgres: PostgresServer, opened: Opened
 ) -> None:
     """The gateway calls a sink again only after the last call has ended: one that hangs while it ends holds a route."""
-    audit = await opened(postgres.dsn())
+    audit = await opened(postgres.dsn(), limit=LIMIT)
     await audit.record([record(1)])
     postgres.freeze()
     try:

@@ -44,7 +44,7 @@ async def test_a_fault_of_the_program_while_letters_are_read_ends_the_run() -> N
     redrive = Redrive("DLQ", "then")
     source = LetterSource("r", redrive, letters.walk, letters.holds, 2, "", Pace(0.0), remover, tally)
     await source.open()
-    await asyncio.wait_for(source.finished.wait(), 5)
+    await asyncio.wait_for(source.finished.wait(), 30)
     assert isinstance(source.fault, ZeroDivisionError)
     assert tally.gone == 0
     await source.close()
@@ -55,7 +55,7 @@ async def test_a_fault_of_the_program_while_letters_are_removed_ends_the_run() -
     remover = Remover(_Broken(), Tally(2), lambda: None)
     remover.start()
     remover.remove(1)
-    await asyncio.wait_for(remover.failed.wait(), 5)
+    await asyncio.wait_for(remover.failed.wait(), 30)
     assert isinstance(remover.fault, ZeroDivisionError)
     assert remover.left == 1
     assert remover.excuse is remover.fault

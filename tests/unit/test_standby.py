@@ -107,9 +107,9 @@ async def test_a_lane_that_closes_leaves_no_look_behind() -> None:
     lane = await lane_of(source)
     lane.start(SourceInfo(CREATED, 30.0))
     lane.sweep()
-    await asyncio.wait_for(source.asked.wait(), 5)
+    await asyncio.wait_for(source.asked.wait(), 30)
     lane.close()
-    await asyncio.wait_for(source.left.wait(), 5)
+    await asyncio.wait_for(source.left.wait(), 30)
 
 
 class Refusing(PinnedFake):
