@@ -32,7 +32,7 @@ class Greedy(Transform, name="greedy"):
     def apply(self, event: Event) -> Event:
         deadline = time.monotonic() + 0.6
         while time.monotonic() < deadline:
-            sum(range(60_000_000))
+            sum(range(20_000_000))
         return event
 
 
