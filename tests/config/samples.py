@@ -9,8 +9,13 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from gateway import Codec, Event, Filter, Path, Secret, Settings, Transform, hookimpl
+from gateway.config import model
+from gateway.config.loader import Loaded, examine_text
 from gateway.problems import Problem
 from gateway.registry import Registry, load_plugins
+
+ENV = {"PW": "hunter2", "N": "3", "NAME": "hunter2"}
+"""What expansions find in the environment."""
 
 ROUTE = """\
 routes:
@@ -19,6 +24,8 @@ routes:
     targets: [{subject: billing.orders}]
 """
 """The smallest config."""
+SECOND = "  - name: two\n    source: {stream: OTHER, subjects: [x]}\n    targets: [{subject: y}]\n"
+"""Another route for it."""
 
 
 class Above(Filter, name="above"):
@@ -127,3 +134,16 @@ def marked(text: str) -> tuple[str, list[tuple[int, int]]]:
 def said(problem: Problem) -> str:
     """A problem without its place and hint."""
     return f"{problem.path}: {problem.text} ({problem.code})" if problem.path else f"{problem.text} ({problem.code})"
+
+
+def loaded(text: str, registry: Registry) -> Loaded:
+    """A config, or its problems, read with the environment ENV."""
+    return examine_text(text, "c.yaml", ENV, registry)
+
+
+def config(text: str, registry: Registry) -> model.Config:
+    """A config that has no problems but warnings."""
+    found = loaded(text, registry)
+    assert [problem for problem in found.problems if not problem.is_warning] == []
+    assert found.config is not None
+    return found.config
