@@ -212,6 +212,8 @@ class Route(Model, frozen=True, kw_only=True):
     """Events a second at most, per process."""
     timeout: fields.SomeTime = Duration(5)
     """For one async or blocking step."""
+    step_durations: bool = False
+    """Measure how long each step takes, as the metric `event_gateway_step_duration_seconds`."""
 
 
 class Config(Model, frozen=True):

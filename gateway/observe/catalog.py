@@ -19,8 +19,8 @@ from ..runtime.stats import Buckets, GatewayStats, RouteStats
 
 PREFIX = "event_gateway_"
 
-Series: TypeAlias = Mapping[Any, float]
-"""Numbers by label value, or by a tuple of label values in the order of the metric's labels."""
+Series: TypeAlias = Mapping[Any, float | Buckets]
+"""Numbers by label value, or by a tuple of label values in the order of the metric's labels; or histograms."""
 Reading: TypeAlias = float | Series | Buckets
 
 S = TypeVar("S")
@@ -141,6 +141,13 @@ ROUTE_METRICS: tuple[Metric[RouteStats], ...] = (
         (),
         "From storing an event in the source stream to settling it: how late the route is.",
         lambda route: route.lag,
+    ),
+    Metric(
+        "step_duration_seconds",
+        "histogram",
+        ("step",),
+        "How long a step takes, waiting included; only of routes whose config says `step-durations: true`.",
+        lambda route: route.step_durations,
     ),
     Metric(
         "events_in_flight",

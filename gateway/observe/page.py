@@ -6,12 +6,13 @@ in which the event loop gets a turn every 5 ms. Lines of a known shape are writt
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple, TypeAlias, TypeVar
+from itertools import accumulate
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
-from ..runtime.stats import Buckets, GatewayStats, RouteState
-from .catalog import PREFIX, PROCESS_METRICS, ROUTE_METRICS, Metric, Reading, Series
+from ..runtime.stats import Buckets, Exemplar, GatewayStats, RouteState, TracedBuckets
+from .catalog import PREFIX, PROCESS_METRICS, ROUTE_METRICS, Metric, Reading
 
 S = TypeVar("S")
 
@@ -22,9 +23,11 @@ class _Histogram(NamedTuple):
     bounds: tuple[float, ...]
     counts: tuple[int, ...]
     total: float
+    exemplars: tuple[Exemplar | None, ...]
+    """One a bucket, or none at all."""
 
 
-_Frozen: TypeAlias = float | Series | _Histogram
+_Frozen: TypeAlias = float | _Histogram | Mapping[Any, float | _Histogram]
 
 
 class Snapshot:
@@ -45,20 +48,25 @@ class Snapshot:
         for column, metric in enumerate(ROUTE_METRICS):
             lines += _head(metric, openmetrics)
             for labels, values in self._routes:
-                lines += _lines(metric, labels, values[column])
+                lines += _lines(metric, labels, values[column], openmetrics)
         for process_metric, value in zip(PROCESS_METRICS, self._process, strict=True):
             lines += _head(process_metric, openmetrics)
-            lines += _lines(process_metric, "", value)
+            lines += _lines(process_metric, "", value, openmetrics)
         lines.append("")
         return "\n".join(lines)
 
 
 def _frozen(reading: Reading) -> _Frozen:
     if isinstance(reading, Buckets):
-        return _Histogram(reading.bounds, tuple(reading.counts), reading.total)
+        return _histogram_of(reading)
     if isinstance(reading, (int, float)):
         return +reading  # True is 1
-    return dict(reading)
+    return {key: _histogram_of(value) if isinstance(value, Buckets) else value for key, value in reading.items()}
+
+
+def _histogram_of(buckets: Buckets) -> _Histogram:
+    exemplars = tuple(buckets.exemplars) if isinstance(buckets, TracedBuckets) else ()
+    return _Histogram(buckets.bounds, tuple(buckets.counts), buckets.total, exemplars)
 
 
 def _head(metric: Metric[S], openmetrics: bool) -> tuple[str, str]:
@@ -71,27 +79,40 @@ def _head(metric: Metric[S], openmetrics: bool) -> tuple[str, str]:
     return f"# HELP {name} {_escaped(metric.help, openmetrics)}", f"# TYPE {name} {kind}"
 
 
-def _lines(metric: Metric[S], labels: str, value: _Frozen) -> Iterator[str]:
+def _lines(metric: Metric[S], labels: str, value: _Frozen, openmetrics: bool) -> list[str]:
     name = PREFIX + metric.name
     if isinstance(value, _Histogram):
-        yield from _histogram(name, labels, value)
-    elif isinstance(value, (int, float)):
-        yield f"{name}{{{labels}}} {value}" if labels else f"{name} {value}"
-    else:
-        start = f"{name}{{{labels}," if labels else f"{name}{{"
-        for key, number in value.items():
-            yield f"{start}{_labels(metric.labels, (key,) if isinstance(key, str) else key)}}} {number}"
+        return _histogram(name, labels, value, openmetrics)
+    if isinstance(value, (int, float)):
+        return [f"{name}{{{labels}}} {value}" if labels else f"{name} {value}"]
+    start = f"{labels}," if labels else ""
+    made: list[str] = []
+    for key, one in value.items():
+        all_labels = start + _labels(metric.labels, (key,) if isinstance(key, str) else key)
+        if isinstance(one, _Histogram):
+            made += _histogram(name, all_labels, one, openmetrics)
+        else:
+            made.append(f"{name}{{{all_labels}}} {one}")
+    return made
 
 
-def _histogram(name: str, labels: str, value: _Histogram) -> Iterator[str]:
+def _histogram(name: str, labels: str, value: _Histogram, openmetrics: bool) -> list[str]:
     start = f"{name}_bucket{{{labels}," if labels else f"{name}_bucket{{"
     braced = f"{{{labels}}}" if labels else ""
-    count = 0
-    for bound, here in zip((*value.bounds, "+Inf"), value.counts, strict=True):
-        count += here
-        yield f'{start}le="{bound}"}} {count}'
-    yield f"{name}_count{braced} {count}"
-    yield f"{name}_sum{braced} {value.total}"
+    counts = list(accumulate(value.counts))
+    lines = [f"{start}{bound}{count}" for bound, count in zip(_bounds(value.bounds), counts, strict=True)]
+    if openmetrics:  # the older format would take an exemplar for a broken line, and refuse the page
+        for place, exemplar in enumerate(value.exemplars):
+            if exemplar is not None:
+                lines[place] += f' # {{trace_id="{exemplar.trace_id}"}} {exemplar.amount} {exemplar.time:.3f}'
+    lines.append(f"{name}_count{braced} {counts[-1]}")
+    lines.append(f"{name}_sum{braced} {value.total}")
+    return lines
+
+
+@lru_cache
+def _bounds(bounds: tuple[float, ...]) -> tuple[str, ...]:
+    return tuple(f'le="{bound}"}} ' for bound in (*bounds, "+Inf"))
 
 
 @lru_cache(4096)  # codes and outcomes come again with every route

@@ -17,6 +17,7 @@ from .opening import Openings, RouteComponents
 from .stats import GatewayStats, RouteState, RouteStats
 from .supervisor import RouteLife, Supervisor
 from .ticks import until_tick
+from .timing import time_steps, timed
 
 log = logging.getLogger("gateway")
 
@@ -193,10 +194,13 @@ class Gateway:
             [audit.label for audit in route.audits],
             [code for component in route.components for code in component.codes],
         )
+        if route.config.step_durations:
+            time_steps(route, stats)
         before = self.stats.routes.get(route.name)
         if before is not None:
             stats.continue_from(before)
         self.stats.routes[route.name] = stats
+        route = timed(route, stats, self._clock.monotonic)
         link = self._edge.link(route)
         supervisor = Supervisor(
             route, link.source, link.publisher, stats, self._clock, link.ready, self._instance, self._life, components

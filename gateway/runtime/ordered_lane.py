@@ -6,6 +6,7 @@ from ..config.model import KeyOrdering
 from ..event import Delivery
 from ..ports import Answer, Clock, OrderedSource, Publisher, Source, SourceInfo
 from ..routing.route import CompiledRoute
+from .journey import Journey
 from .lane import Lane
 from .ordered_journey import OrderedJourney
 from .ordering import Ordering
@@ -26,10 +27,11 @@ class OrderedLane(Lane):
         clock: Clock,
         instance: str = "",
         workers: Workers | None = None,
+        journey: type[Journey] = OrderedJourney,
     ) -> None:
         """`source` is an OrderedSource; see Lane for the rest."""
         assert isinstance(source, OrderedSource)
-        super().__init__(route, source, publisher, stats, clock, instance, workers, OrderedJourney)
+        super().__init__(route, source, publisher, stats, clock, instance, workers, journey)
         self._free = False
         self._may = super()._may_begin
         ordering = route.config.ordering

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from ..event import Outcome
 from ..ports import Clock, Source
 from ..routing.route import CompiledRoute
+from .exemplars import exemplify
 from .memory import tell_memory
 from .stats import RouteStats
 from .window import Entry, Window
@@ -80,12 +81,16 @@ class Settler:
         stats.outcomes[outcome] += 1
         # Not by `observe`: two calls for every event.
         duration, lag = stats.duration, stats.lag
-        taken = self._now() - entry.received
-        duration.counts[bisect_left(duration.bounds, taken)] += 1
+        now, time = self._now(), self._time()
+        taken = now - entry.received
+        late = max(0.0, time - delivery.stored_ns / 1e9)
+        place, lag_place = bisect_left(duration.bounds, taken), bisect_left(lag.bounds, late)
+        duration.counts[place] += 1
         duration.total += taken
-        late = max(0.0, self._time() - delivery.stored_ns / 1e9)
-        lag.counts[bisect_left(lag.bounds, late)] += 1
+        lag.counts[lag_place] += 1
         lag.total += late
+        if delivery.header_block and (duration.look_at[place] <= now or lag.look_at[lag_place] <= now):
+            exemplify(delivery.header_block, now, time, (duration, place, taken), (lag, lag_place, late))
         self._window.remove(entry)
         if self._window.history:
             self._window.history.pop(delivery.sequence, None)

@@ -9,11 +9,16 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import NamedTuple
 
 DURATION_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0)
 """Received to settled, seconds: half a millisecond is a good event, ten seconds one held by its target."""
 LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 15.0, 120.0, 3600.0)
 """Stored to settled, seconds: the upper ones tell minutes of backlog from hours."""
+STEP_BUCKETS = (0.000005, 0.00002, 0.0001, 0.0005, 0.0025, 0.01, 0.05, 0.25, 1.0, 5.0, 60.0)
+"""In one step, seconds: a filter that only looks takes microseconds, one that asks somebody milliseconds."""
+DECODE, PUBLISH, AUDIT = "decode", "publish", "audit"
+"""Labels of the steps that are no component of the route."""
 
 
 OTHER = "other"
@@ -59,6 +64,27 @@ class Buckets:
         """Count one observation."""
         self.counts[bisect_left(self.bounds, amount)] += 1
         self.total += amount
+
+
+class Exemplar(NamedTuple):
+    """One observation of a bucket, and the trace it belongs to."""
+
+    trace_id: str
+    amount: float
+    time: float
+    """When it was observed, in seconds of the epoch."""
+
+
+class TracedBuckets(Buckets):
+    """A histogram that keeps the trace of one observation for each bucket: the last one that was looked at."""
+
+    __slots__ = ("exemplars", "look_at")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        super().__init__(bounds)
+        self.exemplars: list[Exemplar | None] = [None] * len(self.counts)
+        self.look_at = [0.0] * len(self.counts)
+        """From when on, by the monotonic clock, an event is asked for its trace again."""
 
 
 class RouteState(StrEnum):
@@ -112,8 +138,10 @@ class RouteStats:
             (sink, out): 0 for sink in audits for out in ("stored", "failed")
         }
         self.steps = tuple(steps)
-        self.duration = Buckets(DURATION_BUCKETS)
-        self.lag = Buckets(LAG_BUCKETS)
+        self.duration = TracedBuckets(DURATION_BUCKETS)
+        self.lag = TracedBuckets(LAG_BUCKETS)
+        self.step_durations: dict[str, Buckets] = {}
+        """By step label; empty unless the route asks for them."""
         self.in_flight = 0
         self.parked = 0
         self.pending = 0
@@ -121,6 +149,10 @@ class RouteStats:
         self.ack_pending = 0
         self.circuit_open = False
         self.ignored_answers = 0
+
+    def time_steps(self, *more: str) -> None:
+        """Keep the time each step takes, and that of the steps in `more`."""
+        self.step_durations = {step: Buckets(STEP_BUCKETS) for step in (DECODE, *self.steps, PUBLISH, *more)}
 
     def continue_from(self, before: RouteStats) -> None:
         """Go on counting where the route's predecessor stopped: counters of a reloaded route never fall."""
@@ -130,6 +162,8 @@ class RouteStats:
             mine, theirs = getattr(self, name), getattr(before, name)
             mine.update({key: count for key, count in theirs.items() if key in mine})
         self.duration, self.lag = before.duration, before.lag
+        known = before.step_durations
+        self.step_durations = {step: known.get(step, fresh) for step, fresh in self.step_durations.items()}
 
     def count_retry(self, code: str) -> None:
         """Count a retry; codes nobody declared are one series."""

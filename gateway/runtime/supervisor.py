@@ -19,6 +19,7 @@ from .lane import UNHEARD, Lane
 from .opening import RouteComponents
 from .ordered_lane import OrderedLane
 from .stats import RouteState, RouteStats
+from .timing import journey_for
 
 log = logging.getLogger("gateway.route")
 
@@ -62,7 +63,8 @@ class Supervisor:
         self.route = route
         self.stats = stats
         kind = Lane if route.config.ordering == "none" else OrderedLane
-        self.lane = kind(route, source, publisher, stats, clock, instance, components.workers)
+        journey = journey_for(route, stats)
+        self.lane = kind(route, source, publisher, stats, clock, instance, components.workers, journey)
         self._components = components
         self._source = source
         self._publisher = publisher

@@ -56,6 +56,7 @@ def test_the_smallest_config_gets_every_documented_default(registry: Registry) -
         max_in_flight_bytes=Size(16 << 20),
         rate=None,
         timeout=Duration(5),
+        step_durations=False,
     )
 
 
@@ -100,6 +101,7 @@ routes:
     max-in-flight-bytes: 1MiB
     rate: 100/s
     timeout: 1s
+    step-durations: true
 """,
         registry,
     )
@@ -118,7 +120,7 @@ routes:
     assert route.filters[3].path == ("routes", 0, "filters", 3, "pattern")
     assert route.transforms[0].config == [Path("a"), Path("b.c")]
     assert route.targets[0].headers == {"X-Region": Template("{region}"), "X-Old": None}
-    assert (route.rate, route.retry.factor) == (Rate(100), 3.0)
+    assert (route.rate, route.retry.factor, route.step_durations) == (Rate(100), 3.0, True)
 
 
 @pytest.mark.parametrize(

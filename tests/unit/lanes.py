@@ -10,6 +10,7 @@ from gateway.ports import Answer, AnswerKind, LaneSink, SourceInfo
 from gateway.routing.route import CompiledRoute
 from gateway.runtime.lane import Lane
 from gateway.runtime.stats import RouteStats
+from gateway.runtime.timing import journey_for, time_steps, timed
 from tests.unit.routes import CREATED, STORED_NS
 
 
@@ -144,8 +145,13 @@ class TestBed:
         self.clock = ManualClock()
         self.source = FakeSource(backlog=backlog)
         self.publisher = FakePublisher()
-        self.stats = RouteStats(route.name, [target.name for target in route.targets])
-        self.lane = Lane(route, self.source, self.publisher, self.stats, self.clock)
+        steps = [step.label for step in route.steps]
+        self.stats = RouteStats(route.name, [target.name for target in route.targets], steps)
+        if route.config.step_durations:
+            time_steps(route, self.stats)
+        route = timed(route, self.stats, self.clock.monotonic)
+        journey = journey_for(route, self.stats)
+        self.lane = Lane(route, self.source, self.publisher, self.stats, self.clock, journey=journey)
         self.source.attach(self.lane)
         self.publisher.attach(self.lane)
 
