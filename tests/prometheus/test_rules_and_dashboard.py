@@ -34,6 +34,17 @@ def dashboard_queries(panels: list[dict[str, Any]]) -> list[str]:
     return [target["expr"] for panel in panels for target in panel.get("targets", [])]
 
 
+def names_in(query: str) -> set[str]:
+    """The metrics a query asks for."""
+    return set(re.findall(r"\b(?:event_gateway|process)_[a-z_]+|\bup\b", query))
+
+
+def exemplar_queries() -> list[str]:
+    """The queries of the panels that show exemplars."""
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    return [target["expr"] for panel in panels for target in panel.get("targets", []) if target.get("exemplar")]
+
+
 def known() -> dict[str, set[str]]:
     """Sample names and the labels each may have."""
     found: dict[str, set[str]] = {name: set() for name in OTHERS}
@@ -56,7 +67,7 @@ def test_queries_name_only_metrics_and_labels_that_exist() -> None:
     """A renamed metric would leave an alert that never speaks."""
     metrics = known()
     for query in expressions():
-        names = set(re.findall(r"\b(?:event_gateway|process)_[a-z_]+|\bup\b", query))
+        names = names_in(query)
         assert names, query
         assert names - set(metrics) == set(), query
         allowed = {"job", "instance"}.union(*(metrics[name] for name in names))
@@ -107,16 +118,45 @@ def test_the_alerts_speak_when_they_should_and_only_then() -> None:
     assert said.returncode == 0, said.stdout + said.stderr
 
 
-def test_every_alert_has_a_unit_test() -> None:
-    tested = RULES.with_name("rules.test.yml").read_text()
-    groups = yaml.safe_load(RULES.read_text())["groups"]
-    alerts = [rule["alert"] for group in groups for rule in group["rules"]]
-    assert [alert for alert in alerts if alert not in tested] == []
+def rules() -> list[dict[str, Any]]:
+    """Every alert."""
+    return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+
+
+def test_every_alert_has_a_unit_test_in_which_it_speaks_and_one_in_which_it_could_and_does_not() -> None:
+    tests = yaml.safe_load(RULES.with_name("rules.test.yml").read_text())["tests"]
+    samples = [
+        sample["labels"]
+        for test in tests
+        for case in test.get("promql_expr_test", ())
+        for sample in case["exp_samples"]
+    ]
+    speaks = set(re.findall(r'alertname="(\w+)", alertstate="firing"', " ".join(samples)))
+    cases = [case for test in tests for case in test.get("alert_rule_test", ())]
+    speaks |= {case["alertname"] for case in cases if case["exp_alerts"]}
+    assert speaks == {rule["alert"] for rule in rules()}
+    healthy = {re.split(r"[{ ]", series["series"])[0] for series in tests[0]["input_series"]}
+    for rule in rules():
+        assert names_in(rule["expr"]) <= healthy, rule["alert"]
 
 
 def test_every_alert_says_what_to_do() -> None:
-    groups = yaml.safe_load(RULES.read_text())["groups"]
-    for rule in (rule for group in groups for rule in group["rules"]):
+    """Whoever is woken by it has a command, a log line, a number or a setting to begin with."""
+    first_step = re.compile(
+        r"systemctl|journal|log lines? [a-z]+\.|/readyz|gateway (dlq|plugins)|event_gateway_|Reload|raise"
+    )
+    for rule in rules():
         assert rule["labels"]["severity"] in ("warning", "critical")
         assert rule["annotations"]["summary"]
-        assert rule["annotations"]["description"]
+        assert first_step.search(rule["annotations"]["description"]), rule["alert"]
+
+
+def test_the_panels_of_latencies_show_exemplars() -> None:
+    """From a slow moment one click leads to the trace of an event."""
+    for histogram in ("event_duration_seconds", "event_lag_seconds"):
+        assert any(f"{histogram}_bucket" in query for query in exemplar_queries())
+    for panel in json.loads(DASHBOARD.read_text())["panels"]:
+        shown = [target for target in panel.get("targets", ()) if target.get("exemplar")]
+        # Each query would show the same dots again.
+        assert len(shown) <= 1
+        assert not shown or panel["type"] == "timeseries"
