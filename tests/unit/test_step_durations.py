@@ -72,13 +72,23 @@ def test_every_step_has_its_time_under_its_label() -> None:
     assert bed.stats.duration.total == pytest.approx(3.5)
 
 
-@pytest.mark.parametrize("data", [b'{"n": 1}', b"[1]", b"7"])
-def test_decoding_is_observed_once_an_event(data: bytes) -> None:
+@pytest.mark.parametrize("data", [b'{"n": 1}', b"[1]", b"7", b"no JSON"])
+@pytest.mark.parametrize("strict", ["", "codec: {json: {strict: true}}"], ids=["as far as read", "strict"])
+def test_decoding_is_observed_once_an_event(data: bytes, strict: str) -> None:
     """Also where a first look at the keys finds no object, and the whole is decoded after it."""
-    beds: list[TestBed] = []
-    bed = bed_with(beds, filter_(lambda event: event.get("n") is not None or bool(event.body)))
+    bed = bed_with([], more=f"{ON}\nfilters: [pattern: {{n: [1]}}]\n{strict}")
     deliver(bed, data)
     assert found(bed)["decode"] == (1, 0.0)
+
+
+def test_copies_that_cannot_be_made_are_no_time_of_publish() -> None:
+    """Their dead letter is sent, and that is no step of the route."""
+    bed = bed_with([], transform(lambda event: [event.replace(key="same"), event.replace(key="same")]))
+    deliver(bed)
+    bed.clock.now += 9.0
+    bed.publisher.answer()
+    assert bed.stats.outcomes["dead_lettered"] == 1
+    assert found(bed) == {"decode": (1, 0.0), "transform-0-change": (1, 0.0)}
 
 
 def test_the_codecs_own_time_is_decode() -> None:
@@ -143,6 +153,9 @@ def test_what_the_server_took_back_is_not_observed() -> None:
     deliver(bed)
     bed.lane.disconnected_for(1000.0)
     bed.publisher.answer()
+    journey = bed.lane._journey
+    assert isinstance(journey, TimedJourney)
+    assert journey._since == {}, "what never comes again would stay for ever"
     deliver(bed)
     bed.clock.now += 1.0
     bed.publisher.answer()
