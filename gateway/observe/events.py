@@ -25,7 +25,6 @@ ROUTE_CODES = (
     "stream-refused",
     "no-consumer",
     "consumer-refused",
-    "consumer-changed",
     "consumer-unavailable",
     "pull-refused",
     "source-silent",
@@ -44,6 +43,8 @@ ROUTE_CODES = (
     "internal",
 )
 """Why a route is down; one whose dead letters are not taken may have a code of a target, too."""
+LOSS_CODES = ("consumer-changed", "consumer-lost", "consumer-updated", "durable-due", "source-unwatched")
+"""Why a source is opened again, beside what the route may be down for; the event `source.lost`, an info, has them."""
 CONNECTION_CODES = ("nats-unreachable", "nats-refused", "nats-tls", "nats-file")
 """Why there is no connection."""
 COMPONENT_CODES = (
@@ -177,4 +178,4 @@ def words() -> frozenset[str]:
     """Everything an operator may have to look up."""
     events = {code_of(event) for event in EVENTS}
     codes = {code for line in EVENTS.values() for code in line.codes}
-    return frozenset(events | codes | set(NOTE_CODES) | {FOREIGN})
+    return frozenset(events | codes | {*NOTE_CODES, *LOSS_CODES, FOREIGN})

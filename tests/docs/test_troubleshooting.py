@@ -16,6 +16,7 @@ from gateway.observe.events import (
     CONFIG_CODES,
     DEAD_LETTER_CODES,
     EVENTS,
+    LOSS_CODES,
     NOTE_CODES,
     REMARK_CODES,
     ROUTE_CODES,
@@ -71,7 +72,7 @@ def test_the_catalogue_has_every_event_that_is_logged_and_no_other() -> None:
 
 def given() -> set[str]:
     """Every code that the sources give to a route, a copy or an event, as far as it is written out."""
-    found = set(first_arguments("RouteFault", "Remark", "Reject", "UnsafeValue"))
+    found = set(first_arguments("RouteFault", "Remark", "Reject", "UnsafeValue", "_lose", "source_lost"))
     for node in nodes():
         if not isinstance(node, ast.Call):
             continue
@@ -107,7 +108,7 @@ def test_every_code_of_the_catalogue_is_given_somewhere() -> None:
     listed = Counter(node.value for node in ast.walk(ast.parse((ROOT / "gateway/observe/events.py").read_text()))
                      if isinstance(node, ast.Constant))  # fmt: skip
     everywhere = Counter(node.value for node in nodes() if isinstance(node, ast.Constant))
-    codes = {*ROUTE_CODES, *NOTE_CODES, *REMARK_CODES, *TARGET_CODES, *DEAD_LETTER_CODES, *CONFIG_CODES}
+    codes = {*ROUTE_CODES, *LOSS_CODES, *NOTE_CODES, *REMARK_CODES, *TARGET_CODES, *DEAD_LETTER_CODES, *CONFIG_CODES}
     assert codes - texts == set()
     assert [code for code in sorted(codes) if everywhere[code] <= listed[code]] == []
 
