@@ -10,7 +10,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from gateway import Audit, AuditRecord
-from gateway.runtime import auditing, journey
+from gateway.runtime import auditing, failing, journey
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, in_flight, settled
 from tests.support.eventually import eventually
@@ -45,9 +45,9 @@ async def test_an_event_we_fail_over_ends_in_its_dead_letter_or_waits_for_a_bett
 ) -> None:
     broken = Broken(journey.copies, 2)
     monkeypatch.setattr(journey, "copies", broken)
-    letter = Broken(journey.dead_letter, 1)
+    letter = Broken(failing.dead_letter, 1)
     if letter_too:
-        monkeypatch.setattr(journey, "dead_letter", letter)
+        monkeypatch.setattr(failing, "dead_letter", letter)
     gateway = await run_gateway({"routes": [route(retry={"attempts": 2})]})
     await js.publish("in.a", b'"odd"')
     await eventually(lambda: broken.calls >= 2)
