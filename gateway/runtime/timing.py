@@ -51,28 +51,18 @@ def journey_for(route: CompiledRoute, stats: RouteStats) -> type[Journey]:
 class TimedJourney(Journey):
     """A journey that times what is no component: the copies on their way, and the wait for required audits."""
 
-    def __init__(self, *parts: Any) -> None:
-        """As a Journey."""
-        super().__init__(*parts)
-        self._since: dict[int, float] = {}
-        """By sequence, since when an event is being published, or waits for its audit."""
-
-    def _begun(self, entry: Entry) -> None:
-        self._since[entry.delivery.sequence] = self._now()
-
     def _ended(self, entry: Entry, step: str | None) -> None:
         """Observe the step, or nothing where it came to no end of its own."""
-        since = self._since.pop(entry.delivery.sequence, None)
-        if since is not None and step is not None:
-            self._stats.step_durations[step].observe(self._now() - since)
+        if entry.since is not None and step is not None:
+            self._stats.step_durations[step].observe(self._now() - entry.since)
+        entry.since = None
 
-    def forget(self) -> None:
-        """The server has given everything in flight away."""
-        self._since.clear()
-        super().forget()
+    def _process(self, entry: Entry) -> None:
+        entry.since = None
+        super()._process(entry)
 
     def _publish(self, entry: Entry, events: list[Event]) -> None:
-        self._begun(entry)
+        entry.since = self._now()
         super()._publish(entry, events)
 
     def copies_settled(self, entry: Entry) -> None:
@@ -82,18 +72,13 @@ class TimedJourney(Journey):
 
     def _finish(self, entry: Entry) -> None:
         if AUDIT in self._stats.step_durations:
-            self._begun(entry)
+            entry.since = self._now()
         super()._finish(entry)
 
     def audited(self, entry: Entry) -> None:
         """Its record is safe."""
-        self._ended(entry, AUDIT)
+        self._ended(entry, AUDIT if self._window.holds(entry) else None)
         super().audited(entry)
-
-    def hand_back(self, entry: Entry, delay: float) -> None:
-        """Give an event back to the server, for `delay` seconds; its tries are remembered."""
-        self._ended(entry, None)
-        super().hand_back(entry, delay)
 
 
 class TimedOrderedJourney(TimedJourney, OrderedJourney):

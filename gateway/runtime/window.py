@@ -60,10 +60,14 @@ class Entry:
         "progress_due",
         "reason",
         "received",
+        "since",
         "split",
         "step",
         "tries",
     )
+
+    since: float | None
+    """Since when it is being published, or waits for its audit; only a route that times its steps sets it."""
 
     def __init__(self, delivery: Delivery, received: float, progress_due: float) -> None:
         self.delivery = delivery
