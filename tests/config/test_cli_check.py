@@ -195,7 +195,7 @@ def test_the_list_of_commands_says_what_each_command_says_itself(name: str) -> N
 def test_every_command_is_listed() -> None:
     """A module `plugins_new` holds `gateway plugins new`."""
     modules = {path.stem.partition("_")[0] or path.stem for path in File(cli.__file__).parent.glob("*.py")}
-    assert modules - {"__init__", "asking", "exits", "options"} == set(cli.COMMANDS)
+    assert modules - {"__init__", "asking", "exits", "options", "words"} == set(cli.COMMANDS)
 
 
 def process(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
