@@ -6,27 +6,24 @@ msgspec itself is asked only for leaves nobody else knows (dates, UUIDs, a Named
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from enum import Enum
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 import msgspec
 
 from ..errors import ConfigProblem
-from ..problems import Code, Problem, did_you_mean
-from .foreign import Refusal, read_foreign
-from .hints import beside, own_hint, type_hint
+from ..problems import Code, Problem
+from .hints import beside
+from .leaves import INVALID, NOT_VALID_HERE, Leaves, has_fault
 from .limits import faults
 from .merge import is_null
-from .report import ConfigPath, problem_at, unknown_field
+from .report import ConfigPath, unknown_field
 from .scalars import ScalarError, resolve
 from .shapes import (
     EVERY_KIND,
     LISTS,
     MAPPINGS,
-    OWN,
     Field,
     fields_of,
     is_struct,
@@ -34,25 +31,9 @@ from .shapes import (
     members,
     shown,
     unwrap,
-    words,
     words_of,
 )
-from .tree import Key, MappingNode, Node, ScalarNode, SequenceNode, find, find_key
-
-NOT_VALID_HERE = "the value is not valid here"
-"""All that is said about a value that may be a secret."""
-
-
-class Invalid:
-    """The type of `INVALID`, what a node becomes that has a problem."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "INVALID"
-
-
-INVALID: Final = Invalid()
+from .tree import Key, MappingNode, Node, ScalarNode, SequenceNode, find
 
 Special = Callable[["Converter", Node, Mapping[str, Any], ConfigPath], Any]
 """Reads a type of its own way: the converter to report to, the node, the `extra` of its Meta, the path."""
@@ -63,7 +44,7 @@ def convert(node: Node, wanted: Any, path: ConfigPath, problems: list[Problem]) 
     return Converter(problems).value(node, wanted, path)
 
 
-class Converter:
+class Converter(Leaves):
     """Converts nodes and collects problems.
 
     `special` reads types of its own way. With `partial`, fields of mappings may be missing and no structure is built:
@@ -73,7 +54,7 @@ class Converter:
     def __init__(
         self, problems: list[Problem], special: Mapping[Any, Special] | None = None, *, partial: bool = False
     ) -> None:
-        self.problems = problems
+        super().__init__(problems)
         self.special = special or {}
         self.partial = partial
 
@@ -129,14 +110,9 @@ class Converter:
         except (ValueError, TypeError) as error:
             return self.note(node, path, Code.INVALID_VALUE, NOT_VALID_HERE if node.tainted else str(error))
 
-    def note(self, place: Node | Key, path: ConfigPath, code: Code, text: str, hint: str = "") -> Any:
-        """Report a problem; gives INVALID."""
-        self.problems.append(problem_at(place, path, code, text, hint))
-        return INVALID
-
     def _value(self, node: Node, base: Any, path: ConfigPath, instead: str = "") -> Any:
         if base is Any or base is object:
-            return INVALID if _has_fault(node) else node.plain()
+            return INVALID if has_fault(node) else node.plain()
         if (alternatives := members(base)) is not None:
             return self._union(node, alternatives, path)
         if node.kind not in kinds(base):
@@ -250,71 +226,6 @@ class Converter:
     def _kinds(self, member: Any) -> frozenset[str]:
         return EVERY_KIND - {"null"} if unwrap(member)[0] in self.special else kinds(member)
 
-    def _scalar(self, node: ScalarNode, base: Any, path: ConfigPath) -> Any:
-        value = node.value
-        if base is float:
-            return self._float(node, path)
-        if base in (bool, int, str, type(None), None):
-            return value
-        if get_origin(base) is Literal:
-            choices = get_args(base)
-            exact = any(type(choice) is type(value) and choice == value for choice in choices)
-            return value if exact else self._choice(node, choices, path)
-        if base in OWN:
-            return self._own(node, base, path)
-        if isinstance(base, type) and issubclass(base, Enum):
-            for choice in base:
-                if type(choice.value) is type(value) and choice.value == value:
-                    return choice
-            return self._choice(node, tuple(choice.value for choice in base), path)
-        return self._by_msgspec(node, base, path)
-
-    def _float(self, node: ScalarNode, path: ConfigPath) -> Any:
-        assert isinstance(node.value, int | float)
-        try:
-            value = float(node.value)
-        except OverflowError:
-            value = math.inf
-        if math.isfinite(value):
-            return value
-        return self.note(node, path, Code.INVALID_VALUE, "expected a finite number")
-
-    def _own(self, node: ScalarNode, base: Any, path: ConfigPath) -> Any:
-        own = OWN[base]
-        assert isinstance(node.value, str)
-        try:
-            return own.read(node.value)
-        except ConfigProblem as problem:
-            if node.tainted:
-                return self.note(node, path, own.code, f"the value is not {own.words}", own_hint(base))
-            return self.note(node, path, own.code, problem.text, problem.hint)
-
-    def _choice(self, node: Node, choices: tuple[Any, ...], path: ConfigPath) -> Any:
-        """The value is none of a closed list."""
-        value = node.plain()
-        listing = ", ".join(shown(choice) for choice in choices)
-        if node.tainted or not isinstance(value, str):
-            text = f"expected one of {listing}" + ("" if node.tainted else f", found {node.kind}")
-            return self.note(node, path, Code.INVALID_VALUE, text)
-        hint = did_you_mean(value, [str(choice) for choice in choices], "choices")
-        return self.note(node, path, Code.INVALID_VALUE, f"{shown(value)} is not one of {listing}", hint)
-
-    def _wrong_type(self, node: Node, base: Any, path: ConfigPath, instead: str = "") -> Any:
-        expected = words_of(*base) if isinstance(base, tuple) else words(base)
-        text = f"expected {expected}, found {node.kind}"
-        return self.note(node, path, Code.WRONG_TYPE, text, instead or type_hint(node, base))
-
-    def _by_msgspec(self, node: Node, base: Any, path: ConfigPath) -> Any:
-        """Leave it to msgspec, which names the first fault only."""
-        if _has_fault(node):
-            return INVALID
-        value = read_foreign(node.plain(), base)
-        if not isinstance(value, Refusal):
-            return value
-        text = NOT_VALID_HERE if node.tainted else value.text
-        place = find_key(node, value.path) if "unknown field" in value.text else find(node, value.path)
-        return self.note(place, (*path, *value.path), Code.WRONG_TYPE, text)
-
 
 def _without_nulls(node: MappingNode, known: tuple[Field, ...]) -> MappingNode:
     """Without the nulls that stand for a default: the gateway's own fields are as good as absent then."""
@@ -338,10 +249,3 @@ def _tag(base: Any) -> tuple[str, str | int] | None:
         return None
     config = (get_origin(base) or base).__struct_config__
     return (config.tag_field, config.tag) if config.tag is not None else None
-
-
-def _has_fault(node: Node) -> bool:
-    if isinstance(node, ScalarNode):
-        return node.faulty
-    children = node.items if isinstance(node, SequenceNode) else [child for _, child in node.entries]
-    return any(_has_fault(child) for child in children)

@@ -18,10 +18,11 @@ from ..registry import Registry, Status, load_plugins
 from ..templates import Template
 from . import model
 from .checks import check_nats, check_routes, check_streams
-from .convert import INVALID, Converter
+from .convert import Converter
 from .doubts import doubt_files, doubt_loggers, doubt_plugin_names, doubt_plugins, doubt_route
 from .flow import doubt_flow
 from .include import LoadedTree, load_text, load_tree
+from .leaves import INVALID
 from .look import find_exact
 from .merge import Place, merge, places, without_nulls
 from .report import ConfigPath, problem_at

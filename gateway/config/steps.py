@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from ..problems import Code
 from ..registry import RESERVED, Registry
 from . import model
-from .convert import INVALID, Converter
+from .convert import Converter
+from .leaves import INVALID
 from .report import ConfigPath
 from .shapes import MAPPINGS, fields_of, kinds, members, unwrap, words
 from .tree import Key, MappingNode, Node, ScalarNode, quote

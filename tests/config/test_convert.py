@@ -15,8 +15,9 @@ from msgspec import Meta
 
 from gateway import ConfigProblem, Duration, Path, Rate, Secret, Settings, Size, Subject, Template
 from gateway.config import model
-from gateway.config.convert import INVALID, convert
+from gateway.config.convert import convert
 from gateway.config.expand import Expander
+from gateway.config.leaves import INVALID
 from gateway.config.reader import read
 from gateway.problems import Problem
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import Duration, Settings
-from gateway.config.convert import INVALID
+from gateway.config.leaves import INVALID
 
 from .test_convert import converted
 
