@@ -10,9 +10,10 @@ from typing import Any, Protocol
 from ..ports import Answer, AnswerKind, Clock, Publisher
 from ..routing.outputs import Copy
 from ..routing.route import CompiledRoute
-from ..routing.verdict import ANSWER_WAIT, Holding, backoff, judge, unanswered
+from ..routing.verdict import ANSWER_WAIT, Holding, backoff, judge
 from .circuit import Circuit
 from .faults import TITLE, Faults
+from .lookups import Lookups
 from .stats import RouteStats
 from .window import NEVER, Entry, Window
 
@@ -55,7 +56,7 @@ class Sender:
         self._max_age = float(route.config.retry.max_age)
         self._pending: dict[int, tuple[Entry, Copy]] = {}
         self._next = 0
-        self._lookups: dict[str, list[tuple[Entry, Copy]]] = {}
+        self._lookups = Lookups(publisher, window, owner.spawn, self._trouble)
         self.circuits = {t.name: Circuit(t.name, f"{TITLE}{t.name}", self._policy) for t in route.targets}
         self.circuits[LETTERS] = Circuit(LETTERS, "the dead-letter stream", self._policy)
 
@@ -141,7 +142,7 @@ class Sender:
     def forget(self) -> None:
         """Everything in flight was given away by the server."""
         self._pending.clear()
-        self._lookups.clear()
+        self._lookups.forget()
         for circuit in self.circuits.values():
             circuit.forget(self._now())
 
@@ -226,7 +227,7 @@ class Sender:
         """A publish was answered with anything but a PubAck, or not at all."""
         copy.awaiting = False
         if answer.kind is AnswerKind.NO_RESPONDERS:
-            self._look_up(entry, copy)
+            self._lookups.ask(entry, copy)
             return
         now = self._now()
         constant = copy.target is None or copy.target.constant or answer.of_route
@@ -306,29 +307,3 @@ class Sender:
     def _exhausted(self, entry: Entry, copy: Copy, text: str) -> None:
         entry.exhausted = "max-age"
         self._give_up(entry, copy, "retries-exhausted", text)
-
-    def _look_up(self, entry: Entry, copy: Copy) -> None:
-        """Nobody answered: find out whether the subject has no stream, or its stream no leader."""
-        copy.deadline = NEVER
-        waiting = self._lookups.get(copy.subject)
-        if waiting is not None:
-            waiting.append((entry, copy))
-            return
-        self._lookups[copy.subject] = [(entry, copy)]
-        self._owner.spawn(lambda: self._resolve(copy.subject))
-
-    async def _resolve(self, subject: str) -> None:
-        # Several targets may share a subject; those that name a stream name the same one, or one would be wrong.
-        targets = [copy.target for _, copy in self._lookups.get(subject, ()) if copy.target is not None]
-        named = next((target.stream for target in targets if target.stream), None)
-        try:
-            takers = await self._publisher.takers(subject)
-            there = await self._publisher.has_stream(named) if takers == [] and named is not None else True
-        except (OSError, TimeoutError):
-            takers, there = None, None
-        if there is None:
-            takers = None
-        missing = named if there is False else None
-        for entry, copy in self._lookups.pop(subject, ()):
-            if copy.open and self._window.holds(entry):
-                self._trouble(entry, copy, unanswered(copy.shown_subject, takers, missing))
