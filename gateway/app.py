@@ -128,14 +128,13 @@ class Application:
             self.instance,
             version(DISTRIBUTION),
             lambda: {name: supervisor.route for name, supervisor in self._gateway.supervisors.items()},
+            lambda: self.config,
             lambda: self.registry.health,
-            self._shown_config,
+            lambda: self.effective,
+            self._edge.holder,
+            lambda: self._edge.replicas.seen,
         )
         return AdminApi(known, Guard(parse_listen(http.listen)[0], http.token))
-
-    def _shown_config(self) -> dict[str, Any]:
-        # Whoever shows it is another one after a reload.
-        return self.effective()
 
     @property
     def edge(self) -> JetStreamEdge:

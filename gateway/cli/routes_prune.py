@@ -14,7 +14,7 @@ from ..errors import Retry
 from ..jetstream.api import ApiError
 from ..jetstream.durables import Seen, all_streams, delete, look, of_gateway
 from ..jetstream.oneshot import OneShot
-from ..jetstream.replicas import live_configs
+from ..jetstream.replica_records import live
 from .asking import ask, read_config
 from .exits import FINDINGS
 from .options import config_option, json_option, timeout_option
@@ -78,7 +78,7 @@ async def _prune(link: OneShot, config: model.Config, yes: bool, force: bool, ev
 async def _used_elsewhere(link: OneShot, config: model.Config) -> str:
     """Whether the durable may be a route's in the config of replicas that run, in words; empty when it is not."""
     try:
-        others = sorted(await live_configs(link.api, config.name) - {config.digest})
+        others = sorted({replica.config for replica in await live(link.api, config.name)} - {config.digest})
     except Retry as error:
         return f"it cannot be seen whether replicas run another config: {error.message}"
     return f"replicas run another config, {', '.join(others)}" if others else ""
@@ -105,7 +105,8 @@ async def _decide(link: OneShot, leftover: Leftover, elsewhere: str, *, yes: boo
 
 
 def _document(one: Leftover) -> dict[str, object]:
-    return {**msgspec.to_builtins(one.durable), "deleted": one.deleted, "kept": one.kept or None}
+    shown = {name: value for name, value in msgspec.to_builtins(one.durable).items() if name not in ("pinned", "pin")}
+    return {**shown, "deleted": one.deleted, "kept": one.kept or None}
 
 
 def _lines(found: Sequence[Leftover], yes: bool) -> list[str]:

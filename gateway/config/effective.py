@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -150,10 +151,17 @@ def default_of(structure: Any, name: str) -> Any:
         if plain.default_factory is not dataclasses.MISSING:
             return plain.default_factory()
         return msgspec.UNSET if plain.default is dataclasses.MISSING else plain.default
-    field = next(field for field in msgspec.structs.fields(structure) if field.name == name)
+    field = _struct_fields(structure if isinstance(structure, type) else type(structure))[name]
     if field.default_factory is not msgspec.NODEFAULT:
         return field.default_factory()
     return msgspec.UNSET if field.default is msgspec.NODEFAULT else field.default
+
+
+@lru_cache(
+    maxsize=512
+)  # msgspec reads the annotations anew each time, which would be most of what a large config costs
+def _struct_fields(structure: Any) -> dict[str, msgspec.structs.FieldInfo]:
+    return {field.name: field for field in msgspec.structs.fields(structure)}
 
 
 def _scalar(value: Any) -> Any:

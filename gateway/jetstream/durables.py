@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from . import pin
 from .api import CONSUMER_NOT_FOUND, STREAM_NOT_FOUND, ApiError, JetStreamApi
 from .consumers import DIGEST, OWNER
 
@@ -30,6 +31,10 @@ class Seen(msgspec.Struct, frozen=True):
     """Every event up to this sequence of the stream is settled."""
     paused: bool
     """Somebody has had the server deliver nothing until some time."""
+    pinned: bool
+    """Its events come to one reader at a time."""
+    pin: str | None
+    """The id of that reader; None when it is nobody."""
 
 
 def seen(info: dict[str, Any]) -> Seen:
@@ -46,6 +51,8 @@ def seen(info: dict[str, Any]) -> Seen:
         pulls=int(info.get("num_waiting", 0)),
         position=int(info["ack_floor"]["stream_seq"]),
         paused=bool(info.get("paused")),
+        pinned=pin.pinned(info["config"]),
+        pin=pin.holder_in(info),
     )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from functools import partial
+from weakref import WeakValueDictionary
 
 from ..config import model
 from ..errors import RouteFault
@@ -36,8 +38,11 @@ class JetStreamEdge:
         self.api = JetStreamApi(self.connection, config.nats.domain)
         self.services = Services(self.api, config.nats.inbox_prefix)
         self.replicas = Replicas(
-            self.api, config.name, instance, config.digest, self._streams_read, stats.replicas_seen
+            self.api, config.name, instance, config.digest, self._streams_read, stats.replicas_seen, self._pins
         )
+        self._instance = instance
+        self._pinned: WeakValueDictionary[str, PinnedSource] = WeakValueDictionary()
+        """The sources of ordered routes, by route."""
         self._provisioned = -1
         self._provisioner = Provisioner(self.api)
         self._provisioning = asyncio.Lock()
@@ -60,6 +65,16 @@ class JetStreamEdge:
         self._provisioned = -1
         self.replicas.use(config.digest)
 
+    def holder(self, route: str) -> str | None:
+        """Which instance is active in an ordered route: "" when it cannot be named, None when nobody is known."""
+        source = self._pinned.get(route)
+        if source is None or source.pin is None:
+            return None
+        return self._instance if source.pinned else self.replicas.holder(source.pin)
+
+    def _pins(self) -> Iterator[str]:
+        return (source.pin for source in list(self._pinned.values()) if source.pinned and source.pin)
+
     def _streams_read(self) -> set[str]:
         return {route.source.stream for route in self._config.routes if route.enabled}
 
@@ -78,6 +93,9 @@ class JetStreamEdge:
         missing = partial(self._missing, route.config.source)
         kind = PinnedSource if ordered else JetStreamSource
         source = kind(self.connection, self.api, route.config, durable, inbox, missing)
+        if isinstance(source, PinnedSource):
+            source.turn_changed = self.replicas.turn_changed
+            self._pinned[route.name] = source
         publisher = JetStreamPublisher(
             self.connection,
             partial(self._takers, witness=route.origin.stream),

@@ -18,7 +18,7 @@ from ..registry import BUILTIN
 from ..routing.route import CompiledRoute
 from ..subjects import covers, safe_token
 from ..templates import ROUTE_NAMES, Template, fixed_text
-from . import replicas
+from . import replica_records
 from .streams import taking
 
 API = "$JS.API."
@@ -63,7 +63,8 @@ def needs(config: model.Config, routes: Sequence[CompiledRoute]) -> list[Need]:
         whole += _of_route(config, route)
     if routes:
         whole += [
-            _publish(subject, "know the replicas and their configs") for subject in replicas.subjects(config.name)
+            _publish(subject, "know the replicas and their configs")
+            for subject in replica_records.subjects(config.name)
         ]
     return _least([one for need in whole for one in _in_domain(need, config.nats.domain)])
 
@@ -152,7 +153,7 @@ def _of_component(config: model.Config, route: CompiledRoute, component: Compone
 
 def _in_domain(need: Need, domain: str | None) -> list[Need]:
     """A request goes to the domain's API; whether its own server sees the domain in it depends on where that is."""
-    own_bucket = need.subject.startswith(f"$KV.{replicas.BUCKETS}")
+    own_bucket = need.subject.startswith(f"$KV.{replica_records.BUCKETS}")
     if domain is None or not (need.subject.startswith(API) or own_bucket):
         return [need]
     beyond = f"$JS.{domain}.API.{need.subject.removeprefix(API)}"

@@ -37,8 +37,8 @@ class Pin:
     def __init__(self) -> None:
         self.id: str | None = None
         """Ours; None while another reader has it, or nobody yet."""
-        self.elsewhere = False
-        """Whether another reader had it when the consumer was last looked at."""
+        self.other: str | None = None
+        """Another reader's, when the consumer was last looked at."""
         self._group = GROUP
         self._gains = 0
         self._since = 0
@@ -51,9 +51,18 @@ class Pin:
 
     def seen(self, info: dict[str, Any]) -> None:
         """The consumer was looked at."""
-        groups = info.get("priority_groups") or ()
-        holder = next((group.get("pinned_client_id") for group in groups if group["group"] == self._group), None)
-        self.elsewhere = bool(holder) and holder != self.id
+        holder = holder_in(info, self._group)
+        self.other = holder if holder and holder != self.id else None
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether another reader had it when the consumer was last looked at."""
+        return self.other is not None
+
+    @property
+    def known(self) -> str | None:
+        """Ours, else the other reader's; None when nobody is known to have it."""
+        return self.id or self.other
 
     def fields(self) -> dict[str, str]:
         """What a pull says of it."""
@@ -71,7 +80,7 @@ class Pin:
         if ident == self.id:
             return False
         self.id = ident
-        self.elsewhere = False
+        self.other = None
         self._gains += 1
         self._since = last_pull
         return True
@@ -90,6 +99,7 @@ class Pin:
 
     def let_go(self) -> bytes | None:
         """We will ask no more; what to send so that another may have the pin, if we had it."""
+        self.other = None
         if self.id is None:
             return None
         self.id = None
@@ -104,6 +114,12 @@ def taken_out(header_block: bytes) -> tuple[bytes, str]:
     end = header_block.index(END, at + 2)
     block = header_block[:at] + header_block[end:]
     return b"" if block == VERSION + END else block, header_block[at + len(_HEADER) : end].decode("ascii", "replace")
+
+
+def holder_in(info: dict[str, Any], group: str | None = None) -> str | None:
+    """The id of who has the pin of a group, or of the first one, as a consumer's info says; None when nobody has."""
+    groups = info.get("priority_groups") or ()
+    return next((one.get("pinned_client_id") or None for one in groups if group in (None, one["group"])), None)
 
 
 def wanted() -> dict[str, Any]:

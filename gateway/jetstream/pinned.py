@@ -24,6 +24,8 @@ class PinnedSource(JetStreamSource):
         super().__init__(*args, **options)
         self._pin = Pin()
         self._told: Callable[[bool], None] | None = None
+        self.turn_changed: Callable[[], None] = lambda: None
+        """Called when the pin went to somebody, as far as is seen here."""
         self._given: int | None = None
         """The consumer's count of what it has given out, as far as that is here or known to be missing."""
 
@@ -52,6 +54,11 @@ class PinnedSource(JetStreamSource):
     def elsewhere(self) -> bool:
         """Whether they came to another replica when the backlog was last looked at."""
         return self._pin.elsewhere
+
+    @property
+    def pin(self) -> str | None:
+        """The pin's id, ours or another reader's; None when nobody is known to have it."""
+        return self._pin.known
 
     async def account(self) -> Account:
         """What the consumer has given out; raises RouteFault."""
@@ -91,7 +98,10 @@ class PinnedSource(JetStreamSource):
 
     async def _info(self) -> dict[str, Any]:
         info = await super()._info()
+        before = self._pin.known
         self._pin.seen(info)
+        if self._pin.known != before:
+            self.turn_changed()
         return info
 
     def follow(self, pinned: Callable[[bool], None]) -> None:
@@ -100,6 +110,7 @@ class PinnedSource(JetStreamSource):
 
     def _pin_changed(self, ours: bool) -> None:
         self._requests.also = self._pin.fields()
+        self.turn_changed()
         if self._told is not None:
             self._told(ours)
 

@@ -11,17 +11,17 @@ import asyncio
 import contextlib
 import logging
 import random
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 import msgspec
 
 from ..errors import Retry
-from ..subjects import key_is_legal
 from .api import STREAM_NOT_FOUND, ApiError, ApiUnavailable, JetStreamApi
 from .bucket import Bucket
+from .replica_records import Replica, bucket_of, fingerprint, holder_of, key_of, records
 
 log = logging.getLogger("gateway")
 
@@ -31,68 +31,13 @@ TTL = 90.0
 """Seconds a record lives, so that two writings may fail."""
 LONGEST = 600.0
 """Seconds between two tries to use a bucket that cannot be used, at most."""
+SOON = 1.0
+"""Seconds after somebody became active in an ordered route until the records are written and read: others follow."""
+MOST_PINS = 250
+"""Pins one record can name: its size is bounded."""
 PARTING = 1.0
 """Seconds for taking the record away at the end."""
 STREAM_EXISTS = 10058
-BUCKETS = "gateway-"
-"""How the names of the buckets begin."""
-
-_FOREIGN = re.compile(r"[^A-Za-z0-9/_=-]")
-
-
-def bucket_of(gateway: str) -> str:
-    """The bucket of all gateways of one name."""
-    return f"{BUCKETS}{gateway}"
-
-
-def key_of(*parts: str) -> str:
-    """One key of several words, each made one legal token."""
-    return ".".join(_FOREIGN.sub("_", part) or "_" for part in parts)
-
-
-def subjects(gateway: str) -> list[str]:
-    """The subjects a gateway publishes to for its replicas; without the right to, it goes on without them."""
-    stream = f"KV_{bucket_of(gateway)}"
-    return [
-        f"$JS.API.STREAM.INFO.{stream}",
-        f"$JS.API.STREAM.CREATE.{stream}",
-        f"$JS.API.STREAM.MSG.GET.{stream}",
-        f"$KV.{bucket_of(gateway)}.>",
-    ]
-
-
-class Replica(msgspec.Struct, frozen=True):
-    """One record."""
-
-    instance: str
-    config: str
-    """Digest of the config it runs."""
-    born: int
-    """A config first seen later has a higher number."""
-
-
-async def records(api: JetStreamApi, bucket: Bucket, name: str) -> tuple[list[Replica], int]:
-    """All records of a bucket, and its last revision; raises ApiError, ApiUnavailable and Retry."""
-    start = f"$KV.{name}."
-    info = await api.request(f"STREAM.INFO.KV_{name}", {"subjects_filter": f"{start}replica.>"})
-    keys = [subject.removeprefix(start) for subject in info["state"].get("subjects") or {}]
-    values = await asyncio.gather(*(bucket.get(key) for key in keys if key_is_legal(key)))
-    found = [replica for value in values if value and (replica := _read(value)) is not None]
-    return found, int(info["state"]["last_seq"])
-
-
-async def live_configs(api: JetStreamApi, gateway: str) -> set[str]:
-    """The configs of live replicas, for commands; raises Retry when they cannot be known."""
-    name = bucket_of(gateway)
-    try:
-        found, _ = await records(api, Bucket(api, name, name), name)
-    except ApiError as error:
-        if error.err_code == STREAM_NOT_FOUND:
-            return set()
-        raise Retry(f"bucket {name}: {error}") from error
-    except ApiUnavailable as error:
-        raise Retry(f"bucket {name}: {error}") from error
-    return {replica.config for replica in found}
 
 
 class Replicas:
@@ -106,13 +51,20 @@ class Replicas:
         digest: str,
         streams: Callable[[], Iterable[str]],
         told: Callable[[int, int], None] = lambda replicas, configs: None,
+        pins: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        """`streams` are those the routes read: the bucket is as safe as they are. `told` hears how many are seen."""
+        """`streams` are those the routes read: the bucket is as safe as they are. `told` hears how many are seen, and
+        `pins` are those that are had now.
+        """
         self._api = api
         self._connection = api.connection
         self._name = bucket_of(gateway)
         self._streams = streams
         self._tell = told
+        self._pins = pins
+        self._known: list[Replica] = []
+        """As read last, this one included; none while nobody can tell."""
+        self._soon: asyncio.TimerHandle | None = None
         self.gateway = gateway
         self.instance = instance
         self.digest = digest
@@ -137,6 +89,25 @@ class Replicas:
         self._connection.changed.append(self._connection_changed)
         self._task = asyncio.get_running_loop().create_task(self._keep())
 
+    @property
+    def seen(self) -> dict[str, str]:
+        """The instances there are, this one included, and their configs; none while nobody can tell."""
+        return {replica.instance: replica.config for replica in sorted(self._known, key=lambda one: one.instance)}
+
+    def holder(self, pin: str) -> str:
+        """The instance that has a pin, "" when that is not known, or not yet."""
+        return holder_of(pin, self._known)
+
+    def turn_changed(self) -> None:
+        """Another replica is active in some ordered route: say so, and hear it from others, soon."""
+        if self._soon is None and self._task is not None:
+            self._soon = asyncio.get_running_loop().call_later(SOON, self._look_now)
+
+    def _look_now(self) -> None:
+        self._soon = None
+        if not self._failed:  # else when it can be used again
+            self._news.set()
+
     def use(self, digest: str) -> None:
         """Another config runs here from now on."""
         self.digest = digest
@@ -146,6 +117,8 @@ class Replicas:
         """Take the own record away, so that nobody waits for it to die."""
         if self._task is not None:
             self._task.cancel()
+        if self._soon is not None:
+            self._soon.cancel()
         if self._shown and self._connection.connected:
             try:
                 await asyncio.wait_for(self.bucket.delete(self._key), PARTING)
@@ -200,6 +173,7 @@ class Replicas:
     def _cannot(self, why: str) -> None:
         """Say it once; nothing else depends on it."""
         self._failed = True
+        self._known = []
         self.doubted()
         self._tell(0, 0)
         if self._fault != why:
@@ -238,7 +212,7 @@ class Replicas:
             # A config is as old as the oldest record of it, be it of a replica that has just died.
             known = [replica.born for replica in found if replica.config == digest]
             self._born = min(known) if known else max([last, *(replica.born for replica in found)]) + 1
-        mine = Replica(self.instance, digest, self._born)
+        mine = Replica(self.instance, digest, self._born, tuple(map(fingerprint, islice(self._pins(), MOST_PINS))))
         await self.bucket.put(self._key, msgspec.json.encode(mine))
         self._shown = digest
         return [mine, *(replica for replica in found if replica.instance != self.instance)]
@@ -286,6 +260,7 @@ class Replicas:
 
     def _compare(self, replicas: list[Replica]) -> None:
         """Say once per change whether the replicas agree."""
+        self._known = replicas
         counts = Counter(replica.config for replica in replicas)
         self._tell(len(replicas), len(counts))
         differing = tuple(sorted(counts)) if len(counts) > 1 else ()
@@ -305,14 +280,6 @@ class Replicas:
             named,
             extra={"event": "replicas.config-differs", "config": self.digest, "configs": dict(counts)},
         )
-
-
-def _read(value: bytes) -> Replica | None:
-    """A record; None when it is none of ours."""
-    try:
-        return msgspec.json.decode(value, type=Replica)
-    except msgspec.MsgspecError:
-        return None
 
 
 def _born(replicas: list[Replica]) -> dict[str, int]:

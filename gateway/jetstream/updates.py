@@ -16,7 +16,8 @@ from ..errors import Retry, RouteFault
 from .api import ApiError, JetStreamApi
 from .counting import Counting, filters_of
 from .lease import HOLD, LEASE, Lease, held
-from .replicas import Replicas, key_of
+from .replica_records import key_of
+from .replicas import Replicas
 
 log = logging.getLogger("gateway.nats")
 

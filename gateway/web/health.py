@@ -4,31 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from ..runtime.stats import GatewayStats, RouteState, RouteStats
 
 
 class RouteHealth(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One route; `code` and `reason` are empty, and `since` is left out, unless something is wrong."""
+    """One route."""
 
     name: str
-    state: str
+    """As in the config, in metrics and in logs."""
+    state: RouteState
+    """Where it is in its life."""
     code: str
+    """Why it is not up, or what it waits for; empty when nothing is wrong."""
     reason: str
-    since: str = ""
-    """RFC 3339, UTC."""
+    """The same for people."""
+    since: Annotated[str, Meta(extra_json_schema={"format": "date-time"})] = ""
+    """Since when (UTC); left out when nothing is wrong."""
 
 
 class Health(msgspec.Struct, frozen=True):
     """The body of /readyz."""
 
     ready: bool
+    """What the status code says."""
     state: Literal["ok", "degraded", "down"]
     """ok: connected and every enabled route is up. down: not connected, or none of them is up."""
     routes: list[RouteHealth]
+    """Those that were asked for, the disabled ones, which do not count, last."""
 
 
 def health(stats: GatewayStats, routes: Sequence[RouteStats], strict: bool = False) -> Health:
@@ -47,9 +54,12 @@ def health(stats: GatewayStats, routes: Sequence[RouteStats], strict: bool = Fal
         state = "down"
     ready = state == "ok" or (state == "degraded" and not strict)
     return Health(
-        ready, state, [RouteHealth(r.route, r.state.value, r.code, r.reason, _instant(r.since)) for r in routes]
+        ready,
+        state,
+        [RouteHealth(r.route, r.state, r.code, r.reason, instant(r.since) if r.since else "") for r in routes],
     )
 
 
-def _instant(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if seconds else ""
+def instant(seconds: float) -> str:
+    """A time of the epoch for people: RFC 3339, UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

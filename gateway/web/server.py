@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import re
@@ -13,7 +14,8 @@ from aiohttp import web
 
 from ..errors import GatewayError
 from ..runtime.stats import GatewayStats
-from .api import AdminApi
+from .api import AdminApi, unknown_route
+from .doorman import Doorman
 from .health import health
 
 log = logging.getLogger("gateway.http")
@@ -21,12 +23,16 @@ log = logging.getLogger("gateway.http")
 _LISTEN = re.compile(r"(?:\[([^\[\]]+)\]|([^:\[\]]*)):(\d{1,5})")
 _CLOSE_TIMEOUT = 2.0
 """Seconds an answer under way may take when the server closes."""
+_LINGER = 1.0
+"""Seconds in which a body, which none of our requests has, may still come after the answer."""
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_STRICT = {"1": True, "true": True, "0": False, "false": False}
 _INDEX = """nats-event-gateway
 
 /metrics   numbers for Prometheus, as text or OpenMetrics
 /healthz   200 while the event loop answers
 /readyz    200 while connected with a route up; ?route=NAME for one, ?strict=1 for all
-/api/v1    facts as JSON: version, routes, routes/NAME, plugins, config; openapi.json describes them
+/api/v1/   facts as JSON: version, routes, routes/NAME, plugins, config; openapi.json describes all of this
 """
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -70,33 +76,40 @@ class HttpServer:
         self._listen = listen
         self._api = api
         self._runner: web.AppRunner | None = None
+        self._server: asyncio.Server | None = None
+        self._doorman: Doorman | None = None
 
     async def start(self) -> int:
         """Bind; returns the port. Raises HttpListenError."""
         host, port = parse_listen(self._listen)
-        runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=_CLOSE_TIMEOUT)
+        runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=_CLOSE_TIMEOUT, lingering_time=_LINGER)
         await runner.setup()
+        assert runner.server is not None
+        self._doorman = Doorman(runner.server)
         try:
-            await web.TCPSite(runner, host, port).start()
+            server = await asyncio.get_running_loop().create_server(self._doorman, host, port)
         except OSError as error:
             await runner.cleanup()
             # A failed name lookup has negative numbers of its own, and a text only there.
             known = error.errno is not None and error.errno > 0
             reason = os.strerror(error.errno or 0) if known else str(error.strerror)
             raise HttpListenError(self._listen, reason[:1].lower() + reason[1:]) from error
-        self._runner = runner
-        bound: int = runner.addresses[0][1]
+        self._runner, self._server = runner, server
+        bound: int = server.sockets[0].getsockname()[1]
         return bound
 
     async def close(self) -> None:
         """Stop answering; harmless when it never started."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
 
     def _app(self) -> web.Application:
-        app = web.Application(middlewares=[_errors_as_json])
-        app.on_response_prepare.append(_no_server_header)
+        app = web.Application(middlewares=[self._watched, _errors_as_json])
+        app.on_response_prepare.append(_prepare)
         app.router.add_get("/", self._index)
         app.router.add_get("/metrics", self._scrape)
         app.router.add_get("/healthz", self._healthz)
@@ -105,11 +118,21 @@ class HttpServer:
             self._api.add_to(app.router)
         return app
 
+    @web.middleware
+    async def _watched(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        assert self._doorman is not None
+        transport = request.transport
+        self._doorman.arrived(transport)
+        try:
+            return await handler(request)
+        finally:
+            self._doorman.answered(transport)
+
     async def _index(self, request: web.Request) -> web.Response:
         return web.Response(text=_INDEX)
 
     async def _healthz(self, request: web.Request) -> web.Response:
-        return web.Response(text="ok", headers={"Cache-Control": "no-store"})
+        return web.Response(text="ok")
 
     async def _scrape(self, request: web.Request) -> web.Response:
         gzip = "gzip" in request.headers.get("Accept-Encoding", "").lower()
@@ -120,11 +143,13 @@ class HttpServer:
         return web.Response(body=body, headers=headers)
 
     async def _readyz(self, request: web.Request) -> web.Response:
-        strict = request.query.get("strict", "") in ("1", "true")
+        strict = _STRICT.get(request.query.get("strict", "0"))
+        if strict is None:
+            return _json(400, {"error": "strict is 1 or 0"})
         name = request.query.get("route")
         routes = [route for route in self._stats.routes.values() if name in (None, route.route)]
         if name is not None and not routes:
-            return _json(404, {"error": f"no route is called {name!r}"})
+            return _json(404, {"error": unknown_route(name)})
         found = health(self._stats, routes, strict)
         return _json(200 if found.ready else 503, found)
 
@@ -143,11 +168,12 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
         return _json(500, {"error": "internal error"})
 
 
-async def _no_server_header(request: web.Request, response: web.StreamResponse) -> None:
-    """Which versions we run is nobody's business."""
+async def _prepare(request: web.Request, response: web.StreamResponse) -> None:
+    """Nothing is kept or guessed at; and which versions we run is nobody's business."""
+    response.headers.update(_HEADERS)
     response.headers.pop("Server", None)
 
 
 def _json(status: int, body: object) -> web.Response:
-    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    headers = {"Content-Type": "application/json"}
     return web.Response(status=status, body=msgspec.json.encode(body) + b"\n", headers=headers)

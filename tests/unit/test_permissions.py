@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from gateway.cli import gateway
 from gateway.event import Event
 from gateway.jetstream.permissions import Kind, Only, needs, unknown
-from gateway.jetstream.replicas import subjects
+from gateway.jetstream.replica_records import subjects
 from gateway.plugin import Transform
 from gateway.routing.compile import compile_config
 from gateway.subjects import covers
