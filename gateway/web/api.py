@@ -12,8 +12,9 @@ import msgspec
 from aiohttp import web
 
 from . import facts
+from .answers import as_json
 from .guard import Guard
-from .openapi import JSON, document
+from .openapi import document
 
 log = logging.getLogger("gateway.http")
 
@@ -60,9 +61,9 @@ class AdminApi:
                 self._refusals.note(*refused, request.remote)
                 return _refusal(*refused)
             try:
-                return _json(200, await answer(request))
+                return as_json(200, await answer(request))
             except _Unknown as error:
-                return _json(404, _error(str(error)))
+                return as_json(404, _error(str(error)))
 
         return handle
 
@@ -141,7 +142,7 @@ def _failed(task: asyncio.Task[bytes]) -> bool:
 
 
 def _refusal(status: int, text: str) -> web.Response:
-    response = _json(status, _error(text))
+    response = as_json(status, _error(text))
     if status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="nats-event-gateway"'
     return response
@@ -149,7 +150,3 @@ def _refusal(status: int, text: str) -> web.Response:
 
 def _error(text: str) -> bytes:
     return _encode(facts.ApiError(error=text))
-
-
-def _json(status: int, body: bytes) -> web.Response:
-    return web.Response(status=status, body=body + b"\n", headers={"Content-Type": JSON})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 MOST = 128
 """Connections at a time: many scrapers, browsers and probes, and few of the descriptors a process may have."""
@@ -107,8 +108,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let it in."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's is one without saying so.
+        self._transport = cast(asyncio.Transport, transport)
         self._doorman.opened(transport, self)
         self._wait(HEAD_TIME)
         self._inner.connection_made(transport)

@@ -9,6 +9,7 @@ import msgspec
 
 from ..config.describe import field_docs
 from . import examples, facts, health
+from .answers import JSON
 from .guard import NO_TOKEN, REBOUND
 
 DESCRIPTION = """\
@@ -48,7 +49,6 @@ class Operation(NamedTuple):
 NAME = {"type": "string", "pattern": "^[a-z0-9-]{1,48}$", "examples": [examples.ROUTE]}
 UNKNOWN = ("404", "There is no such route", facts.ApiError, facts.ApiError(error="no route is called 'orders'"))
 API = "/api/v1/"
-JSON = "application/json"
 
 PATHS: dict[str, Operation] = {
     "/api/v1/version": Operation("getVersion", "Who answers", [facts.Version], examples.VERSION),

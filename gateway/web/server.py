@@ -7,13 +7,14 @@ import logging
 import os
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol
 
-import msgspec
 from aiohttp import web
 
 from ..errors import GatewayError
 from ..runtime.stats import GatewayStats
+from .answers import as_json, dress, make_handler
 from .api import AdminApi, unknown_route
 from .doorman import Doorman
 from .health import health
@@ -25,7 +26,6 @@ _CLOSE_TIMEOUT = 2.0
 """Seconds an answer under way may take when the server closes."""
 _LINGER = 1.0
 """Seconds in which a body, which none of our requests has, may still come after the answer."""
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _STRICT = {"1": True, "true": True, "0": False, "false": False}
 _INDEX = """nats-event-gateway
 
@@ -82,12 +82,13 @@ class HttpServer:
     async def start(self) -> int:
         """Bind; returns the port. Raises HttpListenError."""
         host, port = parse_listen(self._listen)
-        runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=_CLOSE_TIMEOUT, lingering_time=_LINGER)
+        runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=_CLOSE_TIMEOUT)
         await runner.setup()
         assert runner.server is not None
-        self._doorman = Doorman(runner.server)
+        loop = asyncio.get_running_loop()
+        self._doorman = Doorman(partial(make_handler, runner.server, loop, _LINGER))
         try:
-            server = await asyncio.get_running_loop().create_server(self._doorman, host, port)
+            server = await loop.create_server(self._doorman, host, port)
         except OSError as error:
             await runner.cleanup()
             # A failed name lookup has negative numbers of its own, and a text only there.
@@ -109,7 +110,7 @@ class HttpServer:
 
     def _app(self) -> web.Application:
         app = web.Application(middlewares=[self._watched, _errors_as_json])
-        app.on_response_prepare.append(_prepare)
+        app.on_response_prepare.append(dress)
         app.router.add_get("/", self._index)
         app.router.add_get("/metrics", self._scrape)
         app.router.add_get("/healthz", self._healthz)
@@ -145,13 +146,13 @@ class HttpServer:
     async def _readyz(self, request: web.Request) -> web.Response:
         strict = _STRICT.get(request.query.get("strict", "0"))
         if strict is None:
-            return _json(400, {"error": "strict is 1 or 0"})
+            return as_json(400, {"error": "strict is 1 or 0"})
         name = request.query.get("route")
         routes = [route for route in self._stats.routes.values() if name in (None, route.route)]
         if name is not None and not routes:
-            return _json(404, {"error": unknown_route(name)})
+            return as_json(404, {"error": unknown_route(name)})
         found = health(self._stats, routes, strict)
-        return _json(200 if found.ready else 503, found)
+        return as_json(200 if found.ready else 503, found)
 
 
 @web.middleware
@@ -159,21 +160,10 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
     try:
         return await handler(request)
     except web.HTTPException as error:
-        response = _json(error.status, {"error": error.reason.lower()})
+        response = as_json(error.status, {"error": error.reason.lower()})
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]
         return response
     except Exception:
         log.exception("HTTP request failed: %s", request.path, extra={"event": "http.failed"})
-        return _json(500, {"error": "internal error"})
-
-
-async def _prepare(request: web.Request, response: web.StreamResponse) -> None:
-    """Nothing is kept or guessed at; and which versions we run is nobody's business."""
-    response.headers.update(_HEADERS)
-    response.headers.pop("Server", None)
-
-
-def _json(status: int, body: object) -> web.Response:
-    headers = {"Content-Type": "application/json"}
-    return web.Response(status=status, body=msgspec.json.encode(body) + b"\n", headers=headers)
+        return as_json(500, {"error": "internal error"})
