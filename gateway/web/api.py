@@ -42,6 +42,7 @@ class AdminApi:
         self._guard = guard
         self._refusals = _Refusals()
         self._document = _encode(document(known.version().version, token=guard.wants_token))
+        self._one_by_one = asyncio.Lock()
         self._listing: asyncio.Task[bytes] | None = None
         self._config: tuple[object, asyncio.Task[bytes]] | None = None
 
@@ -87,8 +88,7 @@ class AdminApi:
         """Requests that meet share one answer: many of them delay the events no more than one."""
         if self._listing is None or self._listing.done():
             self._listing = asyncio.get_running_loop().create_task(self._list())
-        # Shielded: who hangs up must not end the answer others wait for.
-        return await asyncio.shield(self._listing)
+        return await self._shared(self._listing)
 
     async def _list(self) -> bytes:
         parts = []
@@ -107,7 +107,15 @@ class AdminApi:
         digest, show = self._facts.config()
         if self._config is None or self._config[0] is not show or _failed(self._config[1]):
             self._config = show, asyncio.get_running_loop().create_task(asyncio.to_thread(_config, digest, show))
-        return await asyncio.shield(self._config[1])
+        return await self._shared(self._config[1])
+
+    async def _shared(self, task: asyncio.Task[bytes]) -> bytes:
+        """One large answer of many. Shielded: who hangs up must not end what others wait for."""
+        answer = await asyncio.shield(task)
+        # All of them wake up at once, and to write so much takes a turn each.
+        async with self._one_by_one:
+            await asyncio.sleep(0)
+        return answer
 
 
 class _Refusals:

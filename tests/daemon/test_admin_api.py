@@ -15,7 +15,7 @@ from gateway.jetstream.server import free_port
 from tests.conftest import StartGateway
 from tests.support.eventually import eventually
 from tests.support.process import GatewayProcess
-from tests.support.small_routes import ONE, publish, rewrite, route, seen
+from tests.support.small_routes import ONE, STUCK, held, publish, rewrite, route, seen, state_of
 
 SECRET = "hunter2-of-the-api"
 
@@ -85,6 +85,50 @@ async def test_the_config_is_the_running_one_with_secrets_masked(
     _, after = await ask(gateway, "/api/v1/config")
     assert after["config"]["routes"][0]["description"] == "new"
     assert after["digest"] != first["digest"]
+
+
+async def test_answers_in_the_middle_of_a_reload_and_of_a_drain_are_whole(
+    full: Client, gateway_process: StartGateway
+) -> None:
+    """A route that is on its way out is told as it was, with the config it ran by, until the reload is done."""
+    gateway = await gateway_process({"routes": [ONE, STUCK], "drain": "4s"})
+    await held(gateway, full, 3)
+    _, before = await ask(gateway, "/api/v1/version")
+    _, whole = await ask(gateway, "/api/v1/routes/stuck")
+
+    async def leaving() -> dict[str, Any]:
+        answer = (await ask(gateway, "/api/v1/routes/stuck"))[1]
+        assert answer["state"] == "draining", answer["state"]
+        return dict(answer)
+
+    rewrite(gateway, routes=[ONE])
+    gateway.signal(signal.SIGHUP)
+    told = await eventually(leaving)
+    for field in ("stream", "subjects", "durable", "dead-letter", "config", "received"):
+        assert told[field] == whole[field], field
+    assert [target["subject"] for target in told["targets"]] == ["full.up"]
+    assert (await ask(gateway, "/api/v1/version"))[1]["config"] == before["config"]
+    assert (await ask(gateway, "/api/v1/config"))[1]["digest"] == before["config"]
+    await eventually(lambda: seen(gateway)["config.reloaded"] == 1)
+    assert (await ask(gateway, "/api/v1/routes/stuck"))[0] == 404
+    _, after = await ask(gateway, "/api/v1/version")
+    _, one = await ask(gateway, "/api/v1/routes/one")
+    assert one["config"] == after["config"] == (await ask(gateway, "/api/v1/config"))[1]["digest"] != before["config"]
+
+    rewrite(gateway, routes=[ONE, STUCK])
+    gateway.signal(signal.SIGHUP)
+    await eventually(lambda: seen(gateway)["config.reloaded"] == 2)
+    await eventually(lambda: state_of(gateway, "stuck", "up"))
+
+    async def came_again() -> bool:
+        return await gateway.metric('events_in_flight{route="stuck"}') == 3
+
+    await eventually(came_again)
+    gateway.term()
+    told = await eventually(leaving)
+    assert told["stream"] == "IN"
+    assert (await ask(gateway, "/api/v1/routes"))[0] == 200
+    assert await gateway.wait() == 0
 
 
 async def test_plugins_and_version(streams: Client, gateway_process: StartGateway) -> None:
