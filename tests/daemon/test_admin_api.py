@@ -165,7 +165,7 @@ async def test_the_document_describes_every_answer(streams: Client, gateway_proc
 
 async def test_nothing_can_be_changed(streams: Client, gateway_process: StartGateway) -> None:
     gateway = await gateway_process({"routes": [ONE]})
-    for method in ("POST", "PUT", "PATCH", "DELETE"):
+    for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
         status, body = await ask(gateway, "/api/v1/routes/one", method)
         assert (status, body) == (405, {"error": "method not allowed"}), method
 
