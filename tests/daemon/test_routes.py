@@ -72,8 +72,8 @@ async def test_every_route_is_shown_with_its_durable_and_what_waits_for_it(
     said = await routes("-c", file)
     assert said.code == 0, said.err
     lines = [line.split() for line in said.out.splitlines()]
-    assert lines[0] == ["ROUTE", "STATE", "STREAM", "DURABLE", "WAITING", "IN", "FLIGHT", "READERS", "ACTIVE"]
-    assert lines[1] == ["one", "ok", "IN", "gateway-one", "1,234", "0", "0", "-"]
+    assert lines[0] == ["ROUTE", "STATE", "STREAM", "DURABLE", "ACTIVE", "WAITING", "IN", "FLIGHT", "READERS"]
+    assert lines[1] == ["one", "ok", "IN", "gateway-one", "-", "1,234", "0", "0"]
     assert [line[1] for line in lines[2:]] == ["no-durable", "disabled", "foreign", "no-stream"]
     shown = (await routes("-c", file, "--json")).document["routes"][0]
     assert (shown["state"], shown["pending"], shown["position"], shown["owner"]) == ("ok", 1234, 7, "gateway")

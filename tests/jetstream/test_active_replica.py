@@ -30,14 +30,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def shown(tmp_path: Path, nats_server: EmbeddedServer) -> Any:
-    """`await shown(route)` is what `gateway routes` says of it: the row of its JSON, and the last word of its line."""
+    """`await shown(route)` is what `gateway routes` says of it: the row of its JSON, and what stands under ACTIVE."""
 
     async def ask(one: dict[str, Any]) -> tuple[dict[str, Any], str]:
         file = tmp_path / "routes.yaml"
         file.write_text(yaml.safe_dump({"nats": {"servers": [nats_server.url]}, "routes": [one]}))
         said = await run_commands(("routes", "-c", str(file), "--json"), ("routes", "-c", str(file)))
         assert [one.code for one in said] == [0, 0], said[0].err
-        return said[0].document["routes"][0], said[1].out.split()[-1]
+        return said[0].document["routes"][0], said[1].out.splitlines()[1].split()[4]
 
     return ask
 
