@@ -160,6 +160,7 @@ EVENTS: dict[str, Line] = {
     "gateway.left-behind": _EACH,
     "gateway.no-state": _EACH,
     "http.failed": _PLAIN,
+    "api.refused": _PLAIN,
 }
 """Every event that is ever logged as a warning or worse."""
 
