@@ -20,7 +20,8 @@ _UNSAFE_VALUE = re.compile(r"[\r\n\x00\ud800-\udc7f\udd00-\udfff]")
 
 
 class Headers(Mapping[str, str]):
-    """The headers of one event: names in any case, one value a name (the last one sent).
+    """The headers of one event: names in any case, one value a name (the last one sent; a `tracestate` that was sent in
+    several parts is put together).
 
     A value that is not UTF-8 keeps its bytes as surrogate escapes, so that it leaves as it came.
     """
@@ -37,11 +38,15 @@ class Headers(Mapping[str, str]):
     def parse(cls, block: bytes) -> Headers:
         """Read a header block; `b""` has none. A line without a colon is skipped, as the server does."""
         headers = cls()
-        for line in block.split(END)[1:]:
+        parts = block.split(END)
+        for line in parts[1:]:
             name, colon, value = line.partition(b":")
             if colon:
                 text = name.decode("utf-8", "surrogateescape").strip()
                 headers._values[text.lower()] = (text, value.decode("utf-8", "surrogateescape").strip())
+        if len(headers._values) < len(parts) - 3 and "tracestate" in headers:
+            values = [line.partition(b":")[2].strip() for line in lines(block) if name_of(line) == b"tracestate"]
+            headers._values["tracestate"] = ("tracestate", b",".join(values).decode("utf-8", "surrogateescape"))
         return headers
 
     def __getitem__(self, name: str) -> str:

@@ -168,6 +168,11 @@ class Transform(Component):
 class Audit(Component):
     """Keeps the records of what the gateway did: one for each event and route when it ends, whatever became of it."""
 
+    trace_ratio: float | None = None
+    """For an audit that makes spans, settled by `prepare`: events that come without a trace begin one here, and this
+    share of the traces, 0 to 1, is marked as sampled. Copies then always leave with a `traceparent`.
+    """
+
     def record(self, records: Sequence[AuditRecord]) -> Awaitable[None] | None:
         """Store records, up to 512 of them. May be a coroutine function; of a route's calls, never two at a time.
 

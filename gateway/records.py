@@ -89,6 +89,14 @@ class TargetRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     sequence: int = 0
     duplicate: bool = False
     message_id: str = ""
+    tries: int = 0
+    """Failed tries before the one that the stream acknowledged."""
+    after: float = 0.0
+    """Seconds from the event's receipt to that try; 0, as `seconds`, where an earlier delivery had the copy stored."""
+    seconds: float = 0.0
+    """Seconds until the stream acknowledged it."""
+    span_id: str = ""
+    """The span in which it was published, below the event's: its `traceparent` names it. Empty without a trace."""
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -117,12 +125,14 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     correlation_id: str = ""
     causation_id: str = ""
     trace_id: str = ""
-    """From the `traceparent` the event came with; like the next three empty or false without a valid one."""
+    """From the `traceparent` the event came with, or of the trace that begins here where an audit makes spans; like the
+    next three empty or false without one.
+    """
     span_id: str = ""
-    """The span of this event on this route: the `traceparent` of every copy names it."""
+    """The span of this event on this route; those of its copies (`targets`) are below it."""
     parent_span_id: str = ""
-    """The sender's span."""
+    """The sender's span, or for a redrive the one in which the letter was published; empty where the trace begins."""
     sampled: bool = False
-    """Whether the sender recorded its span."""
+    """Whether whoever began the trace had it recorded."""
     config: str = ""
     plugins: dict[str, str] = {}

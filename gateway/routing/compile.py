@@ -107,6 +107,7 @@ class _RouteCompiler:
             return None
         if codec is None:
             codec = NO_CODEC
+        begins = self._begins(audits)
         origin = Origin(self.config.name, route.name, route.source.stream, route.source.durable)
         return CompiledRoute(
             name=route.name,
@@ -125,6 +126,7 @@ class _RouteCompiler:
             owners=tuple(self.owners),
             identity=fingerprint(route, {name: self.config.plugins.settings.get(name) for name in self.plugins}),
             fault=self.faults[0] if self.faults else None,
+            begins=begins,
         )
 
     def _reads(self, step: Step) -> frozenset[str] | None:
@@ -213,6 +215,17 @@ class _RouteCompiler:
                     )
                 )
         return audits
+
+    def _begins(self, audits: list[CompiledAudit]) -> int | None:
+        """Below which number, of 2**64, a trace that begins here is sampled; None when no audit makes spans."""
+        bounds = []
+        for audit in audits:
+            ratio = audit.component.trace_ratio
+            if isinstance(ratio, (int, float)) and 0 <= ratio <= 1:
+                bounds.append(round(ratio * (1 << 64)))
+            elif ratio is not None:
+                self.faults.append(("plugin-failed", f"{audit.label}: trace_ratio is no number from 0 to 1"))
+        return max(bounds, default=None)
 
     def _target(self, target: model.Target, route_codec: Codec | None, own: bool) -> CompiledTarget:
         codec = route_codec if target.codec is None else self._codec(target.codec)

@@ -11,8 +11,9 @@ from ..event import Delivery
 from ..headers import END, MAX_BLOCK, VERSION, header_line, lines, name_of
 from .outputs import Copy
 from .redrive import SEPARATOR
-from .route import CompiledRoute
+from .route import CompiledRoute, MessageIds
 from .run import one_line
+from .traces import letter_line
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,8 +64,8 @@ def names_of(targets: tuple[str, ...]) -> str:
 
 def dead_letter(
     route: CompiledRoute,
+    ids: MessageIds,
     delivery: Delivery,
-    message_id: str,
     fault: Fault,
     attempts: int,
     now: float,
@@ -75,7 +76,9 @@ def dead_letter(
     """The letter of one event. One that does not fit, or is to be `bare`, goes without its original headers; one that
     does not fit even then comes back refused as `too-large`.
     """
+    message_id = ids.dead_letter(delivery.sequence)
     own = _own_headers(route, delivery, message_id, fault, attempts, now)
+    own.append(letter_line(route, ids, delivery, message_id))
     original = [_original(line) for line in lines(delivery.header_block)]
     block = b"".join((VERSION, *own, *original, b"\r\n"))
     letter = None if route.redrive is None else route.redrive.letters[delivery.sequence]

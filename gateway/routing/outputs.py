@@ -8,16 +8,18 @@ from typing import Any
 
 from ..errors import EventError
 from ..event import Delivery, Encoded, Event, PubAck
-from ..headers import MAX_BLOCK, Headers, block_of, header_line, lines, name_is_safe, name_of, value_is_safe
+from ..headers import MAX_BLOCK, Headers, block_of, header_line, name_is_safe, value_is_safe
 from ..missing import MISSING
 from ..subjects import subject_fault
-from ..trace import child_of
+from ..trace import span_of_message
 from .route import CompiledRoute, CompiledTarget, MessageIds
 from .run import Failed, one_line, where
+from .traces import TraceLine, passed_on, trace_line
 
 MAX_SUBJECT = 3072
 """Bytes of a subject: the server closes the connection over a control line of more than 4 KiB."""
 _ID_LENGTH = 1024
+_NONE: list[tuple[bytes, bytes]] = []
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _HOPS = re.compile(rb"\r\ngateway-hops:[ \t]*(\d{1,6})[ \t]*\r\n", re.IGNORECASE)
 
@@ -37,6 +39,7 @@ class Copy:
         "header_block",
         "message_id",
         "refused_at",
+        "stored_at",
         "subject",
         "target",
         "tokens",
@@ -67,6 +70,8 @@ class Copy:
         self.tries = 0
         self.first_failed = 0.0
         self.refused_at = 0.0
+        self.stored_at = 0.0
+        """When its stream acknowledged it, on a route with audits; 0 where this process did not see it."""
 
     @property
     def size(self) -> int:
@@ -114,7 +119,10 @@ def copies(
         if len(keys) != len(set(keys)):
             return Failed("transforms", "transform-error", "two parts of a split have the same key")
     block = delivery.header_block
-    passed_on = _passed_on(block, ids, delivery.sequence) if block else []
+    came, trace = passed_on(block) if block else (_NONE, None)
+    begun = None
+    if route.begins is not None and trace is None:
+        begun = trace = trace_line(ids.begin(delivery.sequence, route.begins))
     own = _own_lines(source, hops_of(block) + 1 if block else 1)
     targets = route.targets
     if route.redrive is not None:
@@ -124,11 +132,14 @@ def copies(
     for ordinal, event in enumerate(events):
         body: Encoded | Failed | None = None
         codec = None
-        inherited = kept = passed_on
+        inherited = kept = came
+        goes_on = trace
         unsafe: Failed | None = None
         if event.own_headers:
             try:
-                inherited = _passed_on(_block_from(event.headers), ids, delivery.sequence)
+                inherited, goes_on = passed_on(_block_from(event.headers))
+                # A trace that a transform took away stays away; one that begins here was none it could have seen.
+                goes_on = goes_on or begun
             except EventError as error:
                 unsafe = Failed("publish", error.code, error.message)
         for target in targets:
@@ -139,7 +150,7 @@ def copies(
                 codec = target.codec
                 kept = _without(inherited, target.owned) if anew and target.owned is not None else inherited
             message_id = ids.copy(target.name, delivery.sequence, ordinal, event.key)
-            made.append(_copy(target, event, body, message_id, kept, own, max_payload))
+            made.append(_copy(target, event, body, message_id, kept, goes_on, own, max_payload))
     return made
 
 
@@ -149,6 +160,7 @@ def _copy(
     body: Encoded | Failed,
     message_id: str,
     inherited: list[tuple[bytes, bytes]],
+    trace: TraceLine | None,
     own: str,
     max_payload: int,
 ) -> Copy:
@@ -159,7 +171,7 @@ def _copy(
     try:
         subject = target.subject.constant
         copy.subject = _checked(target.subject.subject(event)) if subject is None else subject
-        copy.header_block = _head(target, event, body, message_id, inherited, own)
+        copy.header_block = _head(target, event, body, message_id, inherited, trace, own)
     except EventError as error:
         copy.refuse(error.code, error.message)
         return copy
@@ -219,16 +231,20 @@ def _head(
     body: Encoded,
     message_id: str,
     inherited: list[tuple[bytes, bytes]],
+    trace: TraceLine | None,
     own: str,
 ) -> bytes:
     """The header block of one copy: the sender's, the gateway's, the codec's, the target's, in this order."""
     # Older servers look for the first place a control header's name stands, so event data comes after them all.
     expected = "" if target.stream is None else f"Nats-Expected-Stream: {target.stream}\r\n"
     head = f"NATS/1.0\r\nNats-Msg-Id: {message_id}\r\n{expected}{own}"
-    if not inherited and not target.rules and not body.headers:
+    if not inherited and not target.rules and not body.headers and trace is None:
         return f"{head}\r\n".encode("utf-8", "surrogateescape")
     replaced = {rule.lower for rule in target.rules} | {_lower(name) for name in body.headers}
     made = [line for name, line in inherited if name not in replaced]
+    if trace is not None and b"traceparent" not in replaced:
+        before, after = trace
+        made.append(before + span_of_message(message_id).encode() + after)
     taken = {rule.lower for rule in target.rules}
     made += [_safe_line(name, value) for name, value in body.headers.items() if _lower(name) not in taken]
     for rule in target.rules:
@@ -236,25 +252,6 @@ def _head(
         if value is not None:
             made.append(header_line(rule.name, value))
     return b"".join((head.encode("utf-8", "surrogateescape"), *made, b"\r\n"))
-
-
-def _passed_on(header_block: bytes, ids: MessageIds, sequence: int) -> list[tuple[bytes, bytes]]:
-    """The sender's headers that travel on, byte for byte; control headers of server and gateway stay behind."""
-    if not header_block:
-        return []
-    kept = []
-    for line in lines(header_block):
-        name = name_of(line)
-        if not name.startswith((b"nats-", b"gateway-")):
-            kept.append((name, (_child_line(line, ids.span(sequence)) if name == b"traceparent" else line) + b"\r\n"))
-    return kept
-
-
-def _child_line(line: bytes, span_id: str) -> bytes:
-    """The sender's trace goes on under the event's own span; what is no traceparent passes untouched."""
-    name, _, value = line.partition(b":")
-    child = child_of(value.strip().decode("ascii", "replace"), span_id)
-    return line if child is None else name + b": " + child.encode()
 
 
 def _block_from(headers: Headers) -> bytes:

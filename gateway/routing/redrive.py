@@ -14,6 +14,7 @@ import msgspec
 from ..delivery import Delivery
 from ..headers import Headers, block_of, lines, name_of
 from ..records import StoredMessage
+from ..trace import span_of_message
 
 MARK = "Gateway-Redrive"
 """The letter an event was redriven from: `<stream>/<sequence>`. On its copies, and on its next letter."""
@@ -185,3 +186,8 @@ class Redrive:
     def record_id(self, sequence: int) -> str:
         """What its audit record's id ends in."""
         return f"/{self.stream}/{self.created}/{self.letters[sequence].sequence}"
+
+    def span(self, sequence: int) -> str:
+        """The span in which the letter was published: what became of the event then leads to what becomes of it now."""
+        message_id = Headers.parse(self.letters[sequence].header_block).get("Nats-Msg-Id", "")
+        return span_of_message(message_id) if message_id else ""

@@ -17,6 +17,7 @@ from ..plugin import Audit, Codec, Component
 from ..registry import BUILTIN
 from ..subjects import matches
 from ..templates import Template
+from ..trace import TraceParent, begin
 from ..values import Secret
 from .redrive import Redrive
 
@@ -105,6 +106,8 @@ class CompiledRoute(msgspec.Struct, frozen=True, gc=False):
     fault: tuple[str, str] | None = None
     redrive: Redrive | None = None
     """Set where the route does not read its source but sends dead letters again."""
+    begins: int | None = None
+    """Set where an audit makes spans: an event without a trace begins one, sampled below this bound (of 2**64)."""
 
     def ids(self, created: str) -> MessageIds:
         """The message ids of its copies; `created` is the creation time of its source's stream."""
@@ -148,7 +151,7 @@ class MessageIds:
     DEAD_LETTER = "\0dead-letter"
     """Stands in place of a target name; no config can hold a NUL."""
     SPAN = "\0span"
-    """Likewise, for the span of an event's way through the route."""
+    """Likewise, for the span of an event's way through the route, and the trace that begins there."""
 
     def __init__(self, route: CompiledRoute, created: str) -> None:
         self._prepare(route, (route.origin.stream, created))
@@ -170,8 +173,12 @@ class MessageIds:
         return f"{self._prefixes[self.DEAD_LETTER]}.{sequence}"
 
     def span(self, sequence: int) -> str:
-        """The span id of the event's way through this route: every copy names it, after a redelivery too."""
+        """The span id of the event's way through this route, after a redelivery too; its copies' spans are below it."""
         return hashlib.blake2b(sequence.to_bytes(8, "big"), key=self._span_key, digest_size=8).hexdigest()
+
+    def begin(self, sequence: int, bound: int) -> TraceParent:
+        """The trace that begins with the event here."""
+        return begin(self._span_key, sequence, bound)
 
 
 class RedriveIds(MessageIds):
@@ -202,6 +209,10 @@ class RedriveIds(MessageIds):
     def span(self, sequence: int) -> str:
         """The span id of this way through the route."""
         return super().span(self._letters[sequence].sequence)
+
+    def begin(self, sequence: int, bound: int) -> TraceParent:
+        """The trace that begins with this way: another than that of the first, which the letter would have."""
+        return super().begin(self._letters[sequence].sequence, bound)
 
 
 def fingerprint(route: model.Route, settings: dict[str, Any]) -> str:

@@ -12,13 +12,13 @@ from typing import Any
 
 from ..errors import DecodeError
 from ..event import AuditRecord, Delivery, Event, TargetRecord
-from ..headers import Headers
 from ..ports import Clock
 from ..routing.outputs import Copy
-from ..routing.route import CompiledAudit, CompiledRoute, MessageIds
+from ..routing.route import CompiledAudit, CompiledRoute
 from ..routing.run import said
-from ..routing.verdict import backoff
-from ..trace import parse
+from ..routing.traces import parent_of, trace_of
+from ..routing.verdict import ANSWER_WAIT, backoff
+from ..trace import span_of_message
 from .faults import Faults
 from .stats import RouteStats
 from .window import Entry
@@ -206,6 +206,7 @@ class Auditor:
         copies = entry.copies + ([] if entry.letter is None else [entry.letter])
         redrive = self._route.redrive
         letter = "" if redrive is None else redrive.record_id(delivery.sequence)
+        trace = self._trace(delivery)
         return AuditRecord(
             id=f"{origin.gateway}/{origin.stream}/{self._created}/{delivery.sequence}/{origin.route}{letter}",
             time=datetime.fromtimestamp(now, UTC),
@@ -219,15 +220,27 @@ class Auditor:
             subject=delivery.subject,
             stream=origin.stream,
             sequence=delivery.sequence,
-            targets=tuple(_target_record(copy) for copy in copies if copy.ack is not None),
+            targets=tuple(_target_record(copy, entry, traced=bool(trace)) for copy in copies if copy.ack is not None),
             attempts=1 if entry.tries is None else entry.tries.failed + 1,
             deliveries=delivery.deliveries,
             seconds=self._clock.monotonic() - entry.received,
             config=self._route.config_digest,
             plugins=dict(self._route.plugins),
             **_identity(event),
-            **_trace(delivery, self._ids),
+            **trace,
         )
+
+    def _trace(self, delivery: Delivery) -> dict[str, Any]:
+        """Where the event stands in its trace; nothing when it is in none."""
+        trace = trace_of(self._route, self._ids, delivery)
+        if trace is None:
+            return {}
+        return {
+            "trace_id": trace.trace_id,
+            "span_id": self._ids.span(delivery.sequence),
+            "parent_span_id": parent_of(self._route, trace, delivery.sequence),
+            "sampled": trace.sampled,
+        }
 
 
 def _identity(event: Event | None) -> dict[str, Any]:
@@ -246,8 +259,10 @@ def _identity(event: Event | None) -> dict[str, Any]:
         return {}
 
 
-def _target_record(copy: Copy) -> TargetRecord:
+def _target_record(copy: Copy, entry: Entry, *, traced: bool) -> TargetRecord:
     assert copy.ack is not None
+    sent = copy.deadline - ANSWER_WAIT
+    seen = copy.stored_at >= sent >= entry.received
     return TargetRecord(
         name="dead-letter" if copy.target is None else copy.target.name,
         subject=copy.subject,
@@ -255,19 +270,8 @@ def _target_record(copy: Copy) -> TargetRecord:
         sequence=copy.ack.seq,
         duplicate=copy.ack.duplicate,
         message_id=copy.message_id,
+        tries=copy.tries,
+        after=round(sent - entry.received, 6) if seen else 0.0,
+        seconds=round(copy.stored_at - sent, 6) if seen else 0.0,
+        span_id=span_of_message(copy.message_id) if traced else "",
     )
-
-
-def _trace(delivery: Delivery, ids: MessageIds) -> dict[str, Any]:
-    """Where the event stands in its sender's trace; nothing when it came without one."""
-    if not delivery.header_block:
-        return {}
-    parent = parse(Headers.parse(delivery.header_block).get("traceparent", ""))
-    if parent is None:
-        return {}
-    return {
-        "trace_id": parent.trace_id,
-        "span_id": ids.span(delivery.sequence),
-        "parent_span_id": parent.span_id,
-        "sampled": parent.sampled,
-    }

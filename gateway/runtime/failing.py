@@ -10,6 +10,7 @@ from ..ports import Clock, Publisher, Source
 from ..routing.letters import OMITTED, Fault, comes_back, dead_letter
 from ..routing.route import CompiledRoute, MessageIds
 from ..routing.run import Again, one_line
+from ..routing.traces import told_trace, trace_of
 from ..routing.verdict import GiveUp, HandOver, after_event_fault
 from .faults import PARKED, Faults
 from .sender import Sender
@@ -67,6 +68,7 @@ class Failing:
         sequence, stream = entry.delivery.sequence, self._route.origin.stream
         told = {"event": "event.retried", "route": self._route.name, "code": fault.code, "step": fault.step}
         text = f"event {sequence} of {stream} is tried again: {fault.code} in {fault.step}: {one_line(fault.message)}"
+        told |= told_trace(trace_of(self._route, self._ids, entry.delivery))
         log.warning("%s", text, extra={**told, "sequence": sequence})
         verdict = after_event_fault(
             self._policy, tries.failed, now - tries.first, fault.after, self._ack_wait, random.random()
@@ -98,8 +100,8 @@ class Failing:
         delivery = entry.delivery
         letter = dead_letter(
             self._route,
+            self._ids,
             delivery,
-            self._ids.dead_letter(delivery.sequence),
             fault,
             max(1, attempts, *(copy.tries for copy in entry.copies)),
             self._time(),

@@ -10,7 +10,9 @@ from typing import Any, Protocol
 from ..ports import Answer, AnswerKind, Clock, Publisher
 from ..routing.outputs import Copy
 from ..routing.route import CompiledRoute
+from ..routing.traces import told_trace
 from ..routing.verdict import ANSWER_WAIT, Holding, backoff, judge
+from ..trace import received
 from .circuit import Circuit
 from .faults import TITLE, Faults
 from .lookups import Lookups
@@ -56,6 +58,7 @@ class Sender:
         self._max_age = float(route.config.retry.max_age)
         self._pending: dict[int, tuple[Entry, Copy]] = {}
         self._next = 0
+        self._timed = bool(route.audits)
         self._lookups = Lookups(publisher, window, owner.spawn, self._trouble)
         self.circuits = {t.name: Circuit(t.name, f"{TITLE}{t.name}", self._policy) for t in route.targets}
         self.circuits[LETTERS] = Circuit(LETTERS, "the dead-letter stream", self._policy)
@@ -188,6 +191,8 @@ class Sender:
         if not copy.open:
             return
         copy.ack = ack
+        if self._timed:
+            copy.stored_at = self._now()
         if target is not None:
             name = target.name
             self._stats.published[name] += 1
@@ -256,6 +261,7 @@ class Sender:
         sequence, target = entry.delivery.sequence, "" if copy.target is None else copy.target.name
         told = {"event": "event.retried", "route": self._stats.route, "code": code, "step": "publish"}
         text = f"event {sequence} is sent again to target {target}: {code} for the subject it has there"
+        told |= told_trace(received(copy.header_block))
         log.warning("%s", text, extra={**told, "sequence": sequence, "target": target})
 
     def _refuse(self, entry: Entry, copy: Copy, code: str, text: str) -> None:

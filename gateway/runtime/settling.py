@@ -9,6 +9,8 @@ from collections.abc import Callable
 from ..event import Outcome
 from ..ports import Clock, Source
 from ..routing.route import CompiledRoute
+from ..routing.traces import told_trace
+from ..trace import received
 from .exemplars import exemplify
 from .memory import tell_memory
 from .stats import RouteStats
@@ -110,7 +112,7 @@ class Settler:
         if not known:
             self._stats.parked = len(self._window.parked)
             told = {"event": "event.parked", "route": self._route.name, "code": code, "sequence": sequence}
-            log.error("%s", text, extra=told)
+            log.error("%s", text, extra={**told, **_trace(entry)})
         return text
 
     def sweep(self, now: float) -> None:
@@ -128,4 +130,9 @@ class Settler:
         sequence = entry.delivery.sequence
         told = {"event": "event.dead-lettered", "route": origin.route, "code": code, "step": entry.step}
         text = f"event {sequence} of {origin.stream} is a dead letter: {code} in {entry.step}: {entry.reason}"
-        log.warning("%s", text, extra={**told, "sequence": sequence})
+        log.warning("%s", text, extra={**told, "sequence": sequence, **_trace(entry)})
+
+
+def _trace(entry: Entry) -> dict[str, str]:
+    """Its letter knows the trace that began with it as well."""
+    return told_trace(received((entry.delivery if entry.letter is None else entry.letter).header_block))

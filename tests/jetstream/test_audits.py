@@ -84,7 +84,7 @@ async def test_every_settled_event_has_one_record_whatever_became_of_it(
     assert published.id.endswith("/1/r")
 
 
-async def test_a_record_names_the_span_that_the_copies_carry(
+async def test_a_record_names_the_spans_that_the_copies_carry(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
     """Whoever makes spans of records makes the ones that what is downstream hangs below."""
@@ -98,14 +98,59 @@ async def test_a_record_names_the_span_that_the_copies_carry(
     await settled(nc)
     traced, dead, *others = sorted(Book.records, key=lambda record: record.sequence)
     first, second, *_ = await arrived(nc, "OUT", 6)
-    assert first.headers["traceparent"] == second.headers["traceparent"] == f"00-{trace}-{traced.span_id}-01"
+    assert [copy.headers["traceparent"] for copy in (first, second)] == [
+        f"00-{trace}-{target.span_id}-01" for target in traced.targets
+    ]
     assert (traced.trace_id, traced.parent_span_id, traced.sampled) == (trace, parent, True)
     assert (dead.trace_id, dead.parent_span_id, dead.sampled) == (trace, parent, False)
-    assert len({traced.span_id, dead.span_id, parent}) == 3
+    spans = [traced.span_id, dead.span_id, parent, *(target.span_id for target in (*traced.targets, *dead.targets))]
+    assert len(set(spans)) == len(spans) == 6
+    for target in (*traced.targets, *dead.targets):
+        assert 0 < target.after < target.after + target.seconds <= max(traced.seconds, dead.seconds)
     (letter,) = await arrived(nc, "DLQ", 1)
     assert letter.headers["Traceparent"] == f"00-{trace}-{parent}-00", "a dead letter is as it came"
     for record in others:
         assert (record.trace_id, record.span_id, record.parent_span_id, record.sampled) == ("", "", "", False)
+        assert all(not target.span_id for target in record.targets)
+
+
+async def test_where_an_audit_makes_spans_an_event_without_a_trace_begins_one(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    """Its record and all its copies name it, and so does its letter."""
+
+    class Spans(Book, name="spans"):
+        def prepare(self) -> None:
+            super().prepare()
+            self.trace_ratio = 1.0
+
+    await run_gateway(
+        {"routes": [route(audits=["spans"], targets=[{"subject": "out.a"}, {"subject": "out.b"}])]}, Spans
+    )
+    await js.publish("in.a", b"{}")
+    await js.publish("in.a", b"broken")
+    await settled(nc)
+    begun, dead = sorted(Book.records, key=lambda record: record.sequence)
+    assert [(one.parent_span_id, one.sampled) for one in (begun, dead)] == [("", True)] * 2
+    assert [copy.headers["traceparent"] for copy in await arrived(nc, "OUT", 2)] == [
+        f"00-{begun.trace_id}-{target.span_id}-03" for target in begun.targets
+    ]
+    (letter,) = await arrived(nc, "DLQ", 1)
+    assert letter.headers["traceparent"] == f"00-{dead.trace_id}-{dead.targets[0].span_id}-03"
+    assert begun.trace_id != dead.trace_id
+
+
+@pytest.mark.parametrize("ratio", [1.5, -1, "half", float("nan")])
+async def test_a_share_of_traces_that_is_none_keeps_its_route_down(
+    run_gateway: RunGateway, route: Route, ratio: object
+) -> None:
+    class Odd(Book, name="odd"):
+        def prepare(self) -> None:
+            super().prepare()
+            self.trace_ratio = ratio  # type: ignore[assignment]
+
+    gateway = await run_gateway({"routes": [route(audits=["odd"])]}, Odd, wait=False)
+    assert "trace_ratio" in (await gateway.down("plugin-failed")).reason
 
 
 @pytest.mark.parametrize("kind", BOOKS)

@@ -8,8 +8,11 @@ import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
+from gateway import Event, Filter, Retry
+from gateway.trace import span_of_message
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, settled
+from tests.support.eventually import eventually
 from tests.support.streams import api, consumer_state, count
 
 pytestmark = pytest.mark.usefixtures("streams")
@@ -49,15 +52,39 @@ async def test_correlation_is_kept_and_causation_is_the_source_event(
 async def test_a_trace_goes_on_under_a_span_of_ours(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
+    """One that is not valid ends here, with its state; baggage is none of our business."""
     await run_gateway({"routes": [route()]})
-    await js.publish("in.a", b"{}", headers={"traceparent": TRACE, "tracestate": "a=b"})
-    await js.publish("in.a", b"{}", headers={"traceparent": "broken"})
+    await js.publish("in.a", b"{}", headers={"traceparent": TRACE, "tracestate": "a=b", "baggage": "k=v"})
+    await js.publish("in.a", b"{}", headers={"traceparent": "broken", "tracestate": "a=b", "baggage": "k=v"})
     traced, broken = await arrived(nc, "OUT", 2)
     version, trace, span, flags = traced.headers["traceparent"].split("-")
     assert (version, trace, flags) == tuple(TRACE.split("-")[i] for i in (0, 1, 3))
-    assert span != TRACE.split("-")[2]
-    assert traced.headers["tracestate"] == "a=b"
-    assert broken.headers["traceparent"] == "broken"
+    assert span == span_of_message(traced.headers["Nats-Msg-Id"]) != TRACE.split("-")[2]
+    assert (traced.headers["tracestate"], traced.headers["baggage"]) == ("a=b", "k=v")
+    assert not {"traceparent", "tracestate"} & set(broken.headers)
+    assert broken.headers["baggage"] == "k=v"
+
+
+async def test_log_lines_about_a_traced_event_name_its_trace(
+    js: JetStreamContext, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One step from the line to the event's whole way; without a trace the line has the sequence, as always."""
+
+    class Again(Filter, name="again"):
+        def accepts(self, event: Event) -> bool:
+            raise Retry("not yet")
+
+    tried = route(filters=["again"], retry={"attempts": 2, "initial": "10ms"}, source={"subjects": ["in.a"]})
+    await run_gateway({"routes": [tried]}, Again)
+    await js.publish("in.a", b"{}", headers={"traceparent": TRACE})
+
+    def told() -> bool:
+        assert {"event.retried", "event.dead-lettered"} <= {getattr(line, "event", "") for line in caplog.records}
+        return True
+
+    await eventually(told)
+    lines = [line for line in caplog.records if getattr(line, "event", "").startswith("event.")]
+    assert {line.__dict__.get("trace_id") for line in lines} == {TRACE.split("-")[1]}
 
 
 @pytest.mark.fault("loop")

@@ -12,9 +12,11 @@ from gateway.delivery import Delivery
 from gateway.headers import MAX_BLOCK
 from gateway.routing.letters import OMITTED, Fault, dead_letter
 from gateway.routing.outputs import Copy
-from tests.unit.routes import delivery_of, fields_of, route_of
+from gateway.routing.route import MessageIds
+from tests.unit.routes import CREATED, delivery_of, fields_of, route_of
 
 ROUTE = route_of(name="eu-orders", gateway="west")
+IDS = MessageIds(ROUTE, CREATED)
 DATA = b"\x00 not even json \xff"
 NOW = 1_700_000_060.5
 FAULT = Fault(step="publish", code="too-large", message="too big", exhausted="attempts", failed_targets=("a", "b.{id}"))
@@ -24,7 +26,7 @@ def letter(
     delivery: Delivery | None = None, fault: Fault = FAULT, max_payload: int = 1 << 20, bare: bool = False
 ) -> Copy:
     """The letter of one event."""
-    return dead_letter(ROUTE, delivery or delivery_of(DATA), "id-1", fault, 3, NOW, max_payload, bare=bare)
+    return dead_letter(ROUTE, IDS, delivery or delivery_of(DATA), fault, 3, NOW, max_payload, bare=bare)
 
 
 def block_of(*lines: bytes) -> bytes:
@@ -45,7 +47,7 @@ def test_a_letter_says_what_went_wrong_where_and_how_often_it_was_tried() -> Non
     made = letter(delivery_of(DATA, subject="orders.created.\udcff", sequence=42))
     own, original = own_and_original(made)
     assert own == {
-        b"Nats-Msg-Id": b"id-1",
+        b"Nats-Msg-Id": IDS.dead_letter(42).encode(),
         b"Gateway-Name": b"west",
         b"Gateway-Route": b"eu-orders",
         b"Gateway-Error-Code": b"too-large",
@@ -68,7 +70,7 @@ def test_a_letter_says_what_went_wrong_where_and_how_often_it_was_tried() -> Non
 
 def test_a_letter_goes_to_the_route_s_own_subject_with_the_original_bytes() -> None:
     made = letter()
-    assert (made.subject, made.target, made.message_id, made.open) == ("dlq.eu-orders", None, "id-1", True)
+    assert (made.subject, made.target, made.message_id, made.open) == ("dlq.eu-orders", None, IDS.dead_letter(7), True)
     assert made.data == DATA
     assert made.size == len(made.header_block) + len(DATA)
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from gateway import Codec, Encoded, Event, Secret, Settings
+from gateway import Codec, Encoded, Secret, Settings
 from gateway.event import Attributes
 from gateway.headers import MAX_BLOCK, Headers
 from gateway.routing.outputs import Copy, hops_of
-from gateway.routing.route import CompiledRoute, MessageIds
-from tests.unit.routes import CREATED, copies_of, delivery_of, fields_of, route_of, transform
+from gateway.routing.route import CompiledRoute
+from tests.unit.routes import copies_of, delivery_of, fields_of, route_of, transform
 
 TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 OWN = [b"Nats-Msg-Id", b"Gateway-Hops", b"Gateway-Correlation-Id", b"Gateway-Causation-Id"]
@@ -204,30 +203,6 @@ def test_ids_are_event_data_and_cannot_break_out_of_their_header(text: str, writ
     correlation, causation = ids_of(one_copy(route, text.encode("utf-8", "surrogatepass")))
     assert causation == expected
     assert correlation == (expected if len(text) > 1024 else expected + b".")
-
-
-def test_the_trace_goes_on_under_a_new_span_and_the_rest_of_it_untouched() -> None:
-    child, state = passed_on(b"TraceParent:" + TRACE + b" ", b"tracestate: a=b")
-    assert re.fullmatch(rb"TraceParent: 00-0af7651916cd43dd8448eb211c80319c-[0-9a-f]{16}-01", child)
-    assert b"b7ad6b7169203331" not in child
-    assert state == b"tracestate: a=b"
-    for broken in (b"traceparent: nonsense", b"traceparent: \xff", b"traceparent"):
-        assert passed_on(broken) == [broken]
-
-
-def replaced_headers(event: Event) -> Event:
-    return event.replace(headers={**event.headers, "X-New": "1"})
-
-
-@pytest.mark.parametrize("answer", [lambda event: event, replaced_headers, lambda event: [event, event.set("a", 1)]])
-def test_every_copy_of_an_event_carries_the_same_span_after_a_redelivery_too(answer: Callable[[Event], Any]) -> None:
-    """What is downstream hangs below one span: that of the event on this route, whatever became of it on its way."""
-    route = route_of(transform(answer), targets=TWO)
-    made = copies_of(route, delivery_of(b"{}", block_of(b"traceparent: " + TRACE)))
-    made += copies_of(route, delivery_of(b"{}", block_of(b"traceparent: " + TRACE)))
-    parents = {dict(fields_of(copy.header_block))[b"traceparent"] for copy in made}
-    span = MessageIds(route, CREATED).span(7)
-    assert parents == {TRACE.replace(b"b7ad6b7169203331", span.encode())}
 
 
 TWO = "[{subject: a}, {subject: b, codec: msgpack}, {subject: c}]"

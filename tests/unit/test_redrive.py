@@ -13,8 +13,8 @@ from gateway.records import StoredMessage
 from gateway.routing.letters import Fault, dead_letter, written_name
 from gateway.routing.redrive import Letter, Redrive, delivery_of, letter_of, original_block
 from gateway.routing.route import CompiledRoute
+from tests.unit.routes import CREATED, route_of
 from tests.unit.routes import delivery_of as delivered
-from tests.unit.routes import route_of
 
 ROUTE = route_of(name="eu-orders", gateway="west")
 FAULT = Fault(step="publish", code="too-large", message="too big", exhausted="attempts", failed_targets=("a", "b.{id}"))
@@ -27,7 +27,7 @@ def stored(block: bytes, data: bytes = b"{}", sequence: int = 17) -> StoredMessa
 def letter(block: bytes = b"", fault: Fault = FAULT, sequence: int = 17, **changed: object) -> Letter:
     """The letter of event 42 of ORDERS with these headers."""
     delivery = delivered(b"\x00\xff", block, subject="orders.created.\udcff", sequence=42)
-    copy = dead_letter(ROUTE, delivery, "id-1", fault, 3, 1_700_000_060.5, 1 << 20)
+    copy = dead_letter(ROUTE, ROUTE.ids(CREATED), delivery, fault, 3, 1_700_000_060.5, 1 << 20)
     read = letter_of(stored(copy.header_block, copy.data, sequence))
     assert read is not None
     return msgspec.structs.replace(read, **changed)
@@ -145,7 +145,7 @@ def test_the_next_letter_is_marked_and_keeps_what_was_lost_lost() -> None:
     delivery = delivered(b"x", b"NATS/1.0\r\nX: 1\r\n\r\n", sequence=42)
 
     def next_letter() -> Letter | None:
-        return letter_of(stored(dead_letter(route, delivery, "id-2", FAULT, 1, 1.0, 1 << 20).header_block))
+        return letter_of(stored(dead_letter(route, route.ids(CREATED), delivery, FAULT, 1, 1.0, 1 << 20).header_block))
 
     following = next_letter()
     assert following is not None

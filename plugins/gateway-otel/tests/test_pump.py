@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+import gateway_otel.pump
 from gateway import AuditRecord, Outcome
 from gateway_otel.pump import BATCH, LAST_WORD, Pump
 
@@ -57,7 +58,7 @@ def collector() -> Iterator[Collector]:
 
 
 def pump_of(collector: Collector, room: int = 10_000, delay: float = 0.0) -> Pump:
-    return Pump(collector.export, collector.count, room, delay, LOG)
+    return Pump(collector.export, collector.count, len, room, delay, LOG)
 
 
 def test_everything_offered_before_the_end_is_exported_once_and_in_order(collector: Collector) -> None:
@@ -109,6 +110,25 @@ def test_what_finds_no_room_is_counted_and_nobody_waits(collector: Collector) ->
     collector.gate.set()
     pump.close(PATIENCE, lambda: None)
     assert collector.counts == {"overflow": 85, "exported": 101}
+
+
+def test_a_full_queue_is_told_at_once_and_then_now_and_then(
+    collector: Collector, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A collector that is slow for hours fills no log."""
+    pump = pump_of(collector, room=1)
+    pump.offer(records(1))
+    assert collector.inside.wait(PATIENCE)
+    pump.offer(records(3))
+    for _ in range(100):
+        pump.offer(records(2))
+    assert [line.getMessage() for line in caplog.records] == ["the queue is full: 2 spans found no room"]
+    monkeypatch.setattr(gateway_otel.pump, "QUIET", 0.0)
+    pump.offer(records(1))
+    assert caplog.messages[1:] == ["the queue is full: 201 spans found no room"]
+    assert collector.counts == {"overflow": 203}
+    collector.gate.set()
+    pump.close(PATIENCE, lambda: None)
 
 
 def test_what_a_collector_refuses_is_counted_and_the_next_batch_goes_out(collector: Collector) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -14,9 +15,11 @@ from itertools import islice
 from gateway import AuditRecord
 
 BATCH = 512
-"""Spans of one request."""
+"""Records of one request."""
 LAST_WORD = 0.5
 """Seconds the thread has to end in once nothing is waited for any more."""
+QUIET = 60.0
+"""Seconds between two lines about a queue that is full."""
 
 
 class Pump:
@@ -26,15 +29,17 @@ class Pump:
         self,
         export: Callable[[Sequence[AuditRecord]], int],
         count: Callable[[str, int], None],
+        spans: Callable[[Sequence[AuditRecord]], int],
         room: int,
         delay: float,
         log: logging.Logger,
     ) -> None:
-        """`export` may block, and says how many of a batch the collector took; `count` is told of every record once:
-        `exported`, `failed`, `overflow` or `unsent`.
+        """`export` may block, and says how many of a batch's spans the collector took; `count` is told of every span
+        once: `exported`, `failed`, `overflow` or `unsent`. `spans` says how many records become; `room` is for records.
         """
         self._export = export
         self._count = count
+        self._spans = spans
         self._room = room
         self._delay = delay
         self._log = log
@@ -42,6 +47,9 @@ class Pump:
         self._change = threading.Condition()
         self._closing = False
         self._hurried = False
+        self._overflow = 0
+        """Spans that found no room since the log said so."""
+        self._told = float("-inf")
         # A daemon: a collector that never answers must not keep the process from ending.
         self._thread = threading.Thread(target=self._work, name="gateway-otel", daemon=True)
         self._thread.start()
@@ -53,7 +61,18 @@ class Pump:
             self._waiting.extend(islice(records, fitting))
             self._change.notify()
         if len(records) > fitting:
-            self._count("overflow", len(records) - fitting)
+            self._no_room(self._spans(records[fitting:]))
+
+    def _no_room(self, spans: int) -> None:
+        """Every span is counted, and one line now and then says it: the first at once."""
+        self._count("overflow", spans)
+        self._overflow += spans
+        now = time.monotonic()
+        if now - self._told >= QUIET:
+            self._log.warning(
+                "the queue is full: %d spans found no room", self._overflow, extra={"event": "otel.overflow"}
+            )
+            self._told, self._overflow = now, 0
 
     def hurry(self) -> None:
         """Wait for no full batch any more: the end is near."""
@@ -68,7 +87,7 @@ class Pump:
             self._change.notify()
         self._thread.join(limit)
         with self._change:
-            left = len(self._waiting)
+            left = self._spans(self._waiting)
             self._waiting.clear()
         abandon()
         self._thread.join(LAST_WORD)
@@ -84,7 +103,7 @@ class Pump:
                 self._log.exception("spans could not be exported", extra={"event": "otel.export-failed"})
                 taken = 0
             self._count("exported", taken)
-            self._count("failed", len(batch) - taken)
+            self._count("failed", self._spans(batch) - taken)
 
     def _next(self) -> list[AuditRecord]:
         """The next batch, once it is full or its time is up; empty at the end."""

@@ -5,8 +5,7 @@ Names are those of OpenTelemetry's conventions for messaging; what they have no 
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -34,70 +33,81 @@ class Sampler:
 
     def takes(self, record: AuditRecord) -> bool:
         """Whether this record is exported: the same verdict whenever the event is told again."""
-        if record.trace_id and not record.sampled:
+        came = record.parent_span_id != ""
+        if not record.trace_id or (came and not record.sampled):
             return False
         if self._dead_letters and record.outcome is Outcome.DEAD_LETTERED:
             return True
-        if record.trace_id:
-            return int(record.trace_id[16:], 16) < self._traced
-        return int.from_bytes(_own_ids(record)[8:16], "big") < self._begun
+        return int(record.trace_id[16:], 16) < (self._traced if came else self._begun)
 
 
 def _bound(ratio: float) -> int:
     return round(ratio * (1 << 64))
 
 
-def _own_ids(record: AuditRecord) -> bytes:
-    """Trace id and span id, 16 and 8 bytes, of an event that came without a trace; again the same when told again."""
-    return hashlib.blake2b(record.id.encode(), digest_size=24).digest()
+def spans_in(record: AuditRecord) -> int:
+    """How many spans a record becomes: its own, and one for each message that was published."""
+    return 1 + len(record.targets)
 
 
 def request_of(
     records: Sequence[AuditRecord], resource: Mapping[str, str], durable_of: Callable[[AuditRecord], str]
 ) -> bytes:
-    """One request with a span for each record. All of them are of one gateway process."""
+    """One request with the spans of each record. All of them are of one gateway process."""
     first = records[0]
     known = {**resource, "service.instance.id": first.instance, "event_gateway.name": first.gateway}
-    spans = [span_of(record, durable_of(record)) for record in records]
+    spans = [span for record in records for span in spans_of(record, durable_of(record))]
     scope = {"scope": {"name": "gateway_otel"}, "spans": spans}
-    # Protobuf takes mappings for messages, which its type stubs do not know.
+    # Mappings again, which protobuf's type stubs do not know.
     group: Any = {"resource": {"attributes": _pairs(known)}, "scope_spans": [scope]}
     data: bytes = ExportTraceServiceRequest(resource_spans=[group]).SerializeToString()
     return data
 
 
-def span_of(record: AuditRecord, durable: str) -> Span:
-    """The span of one event on one route. Its id is the one that the copies carry in their `traceparent`."""
+def spans_of(record: AuditRecord, durable: str) -> Iterator[Span]:
+    """The span of one event on one route, below its sender's, and below it those of the messages that were published.
+
+    Their ids are the ones that the messages carry in their `traceparent`, so that whoever consumes them goes on there.
+    """
     # Written straight into OTLP's messages: the SDK's spans and encoder take five times as long, which is felt because
     # Python gives the event loop no other core.
     end = (record.time - _EPOCH) // _MICROSECOND * 1000
-    known: dict[str, Any] = {
-        "name": _legal(f"process {record.route}"),
-        "kind": Span.SPAN_KIND_CONSUMER,
-        "start_time_unix_nano": max(0, end - round(record.seconds * 1e9)),
-        "end_time_unix_nano": end,
-        "attributes": _pairs(_attributes(record, durable)),
-    }
+    start = max(0, end - round(record.seconds * 1e9))
+    trace_id, own = bytes.fromhex(record.trace_id), bytes.fromhex(record.span_id)
+    known: dict[str, Any] = {"flags": _OF_OURS}
+    if record.parent_span_id:
+        parent = bytes.fromhex(record.parent_span_id)
+        # The conventions ask for the link also where the producer is the parent.
+        link = {"trace_id": trace_id, "span_id": parent, "flags": _OF_THE_SENDER}
+        known = {"parent_span_id": parent, "flags": _OF_THE_SENDER, "links": [link]}
     if record.outcome is Outcome.DEAD_LETTERED:
         known["status"] = {"code": Status.STATUS_CODE_ERROR, "message": _legal(f"{record.code}: {record.reason}")}
-    if not record.trace_id:
-        ids = _own_ids(record)
-        return Span(trace_id=ids[:16], span_id=ids[16:], flags=_OF_OURS, **known)
-    trace_id, parent = bytes.fromhex(record.trace_id), bytes.fromhex(record.parent_span_id)
-    link: Any = {"trace_id": trace_id, "span_id": parent, "flags": _OF_THE_SENDER}
-    return Span(
+    yield Span(
         trace_id=trace_id,
-        span_id=bytes.fromhex(record.span_id),
-        parent_span_id=parent,
-        flags=_OF_THE_SENDER,
-        # The conventions ask for the link also where the producer is the parent.
-        links=[link],
+        span_id=own,
+        name=_legal(f"process {record.route}"),
+        kind=Span.SPAN_KIND_CONSUMER,
+        start_time_unix_nano=start,
+        end_time_unix_nano=end,
+        attributes=_pairs(_event(record, durable)),
         **known,
     )
+    for target in record.targets:
+        sent = start + round(target.after * 1e9)
+        yield Span(
+            trace_id=trace_id,
+            span_id=bytes.fromhex(target.span_id),
+            parent_span_id=own,
+            flags=_OF_OURS,
+            name=_legal(f"publish {target.name}"),
+            kind=Span.SPAN_KIND_PRODUCER,
+            start_time_unix_nano=sent,
+            end_time_unix_nano=sent + round(target.seconds * 1e9),
+            attributes=_pairs(_copy(target)),
+        )
 
 
-def _attributes(record: AuditRecord, durable: str) -> dict[str, str | int | list[str]]:
-    targets = [f"{target.name} {target.stream} {target.sequence} {target.subject}" for target in record.targets]
+def _event(record: AuditRecord, durable: str) -> dict[str, str | int]:
     return {
         "messaging.system": "nats",
         "messaging.operation.name": "process",
@@ -118,21 +128,33 @@ def _attributes(record: AuditRecord, durable: str) -> dict[str, str | int | list
         "event_gateway.attempts": record.attempts,
         "event_gateway.deliveries": record.deliveries,
         "event_gateway.config": record.config,
-        "event_gateway.targets": targets,
     }
 
 
-def _pairs(attributes: Mapping[str, str | int | list[str]]) -> list[dict[str, Any]]:
-    """Attributes as OTLP has them; what is empty is not known and left out."""
-    return [{"key": name, "value": _value(value)} for name, value in attributes.items() if value not in ("", [])]
+def _copy(target: Any) -> dict[str, str | int]:
+    return {
+        "messaging.system": "nats",
+        "messaging.operation.name": "publish",
+        "messaging.operation.type": "send",
+        "messaging.destination.name": target.subject,
+        "messaging.message.id": target.message_id,
+        "event_gateway.target": target.name,
+        "event_gateway.stream": target.stream,
+        "event_gateway.sequence": target.sequence,
+        "event_gateway.duplicate": target.duplicate,
+        "event_gateway.tries": target.tries,
+    }
 
 
-def _value(value: str | int | list[str]) -> dict[str, Any]:
+def _pairs(attributes: Mapping[str, str | int]) -> Any:
+    """Attributes as OTLP has them, as the mappings that protobuf takes for messages; a text that is empty is not known and left out."""
+    return [{"key": name, "value": _value(value)} for name, value in attributes.items() if value != ""]
+
+
+def _value(value: str | int) -> dict[str, Any]:
     if isinstance(value, str):
         return {"string_value": _legal(value)}
-    if isinstance(value, int):
-        return {"int_value": value}
-    return {"array_value": {"values": [{"string_value": _legal(part)} for part in value]}}
+    return {"bool_value": value} if isinstance(value, bool) else {"int_value": value}
 
 
 def _legal(text: str) -> str:
