@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -56,6 +57,8 @@ class Collector:
         self.gate.wait(30)
         if path != "/v1/traces" or headers.get("content-type") != "application/x-protobuf":
             return 404
+        if headers.get("content-encoding") == "gzip":
+            body = gzip.decompress(body)
         request = ExportTraceServiceRequest.FromString(body)
         spans = [span for one in request.resource_spans for scope in one.scope_spans for span in scope.spans]
         if self.status != 200:

@@ -147,7 +147,7 @@ def _copy(target: Any) -> dict[str, str | int]:
 
 
 def _pairs(attributes: Mapping[str, str | int]) -> Any:
-    """Attributes as OTLP has them, as the mappings that protobuf takes for messages; a text that is empty is not known and left out."""
+    """Attributes as OTLP has them, in mappings that protobuf takes for messages; a text that is empty is left out."""
     return [{"key": name, "value": _value(value)} for name, value in attributes.items() if value != ""]
 
 
