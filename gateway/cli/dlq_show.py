@@ -14,7 +14,7 @@ from ..jetstream.oneshot import OneShot
 from ..routing.redrive import Letter, letter_of, original_block
 from .asking import ended, notice, settings
 from .dlq_options import SEQUENCE, looking, reaching
-from .dlq_words import document, instant, printable
+from .dlq_words import document, instant, printable, trace_id
 from .exits import FINDINGS
 from .options import json_option
 from .words import count
@@ -98,6 +98,7 @@ def _lines(letter: Letter) -> list[str]:
         ),
         ("failed targets", ", ".join(letter.failed_targets)),
         ("event", f"{letter.source_stream}/{letter.source_sequence}, under {letter.source_subject}"),
+        ("trace", trace_id(letter)),
         ("first seen", letter.first_seen),
         ("last seen", letter.last_seen),
         (

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..routing.redrive import Letter
+from ..trace import received
 from .words import count, table
 
 _MESSAGE = 60
@@ -21,6 +22,12 @@ def instant(ns: int) -> str:
 def printable(text: str) -> str:
     """A text of an event as a terminal can bear it."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def trace_id(letter: Letter) -> str:
+    """The trace its event is in; empty without a valid one."""
+    trace = received(letter.header_block)
+    return "" if trace is None else trace.trace_id
 
 
 def document(letter: Letter) -> dict[str, Any]:
@@ -46,6 +53,7 @@ def document(letter: Letter) -> dict[str, Any]:
         "first_seen": letter.first_seen,
         "last_seen": letter.last_seen,
         "config": letter.config,
+        "trace_id": trace_id(letter),
         "omitted_headers": letter.omitted,
         "redrives": letter.redrives,
         "redriven_from": letter.redriven_from,

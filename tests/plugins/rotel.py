@@ -14,7 +14,7 @@ from tests.support.eventually import eventually
 
 
 def rotel_binary() -> Path | None:
-    """The program; None on a machine that it is not made for (docs: the `test` extra of gateway-otel)."""
+    """The program; None on a machine that it is not made for: the `test` extra of gateway-otel says which."""
     try:
         files = metadata.files("rotel") or []
     except metadata.PackageNotFoundError:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 import timeit
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import msgspec
+
 from gateway import AuditRecord, Outcome
-from gateway.records import TargetRecord
 from gateway_otel.pump import Pump
 from gateway_otel.spans import Sampler, request_of, spans_in
 
@@ -19,44 +21,45 @@ BATCH = 512
 def record(number: int, targets: int) -> AuditRecord:
     """A record as a published event has it."""
     copies = [
-        TargetRecord(
-            name=f"target-{n}",
-            subject="billing.orders",
-            stream="BILLING",
-            sequence=number,
-            message_id=f"877a78dc5165ee443bcbade4c94cb748.{number}.{n}",
-            after=0.0002,
-            seconds=0.001,
-            span_id=f"{number + 1:015x}{n}",
-        )
+        {
+            "name": f"target-{n}",
+            "subject": "billing.orders",
+            "stream": "BILLING",
+            "sequence": number,
+            "message_id": f"877a78dc5165ee443bcbade4c94cb748.{number}.{n}",
+            "after": 0.0002,
+            "seconds": 0.001,
+            "span_id": f"{number + 1:015x}{n}",
+        }
         for n in range(targets)
     ]
-    return AuditRecord(
-        id=f"gateway/ORDERS/2026-01-01T00:00:00.123456789Z/{number}/orders-to-billing",
-        time=datetime.now(UTC),
-        gateway="gateway",
-        instance="host-0123abcd",
-        route="orders-to-billing",
-        outcome=Outcome.PUBLISHED,
-        event_id=f"order-{number}",
-        event_type="OrderCreated",
-        event_source="com.shop.orders",
-        stream="ORDERS",
-        subject="orders.created",
-        sequence=number,
-        targets=tuple(copies),
-        seconds=0.002,
-        correlation_id=f"order-{number}",
-        trace_id=f"{number + 1:032x}",
-        span_id="00f067aa0ba902b7",
-        parent_span_id="b7ad6b7169203331",
-        sampled=True,
-    )
+    known = {
+        "id": f"gateway/ORDERS/2026-01-01T00:00:00.123456789Z/{number}/orders-to-billing",
+        "time": datetime.now(UTC),
+        "gateway": "gateway",
+        "instance": "host-0123abcd",
+        "route": "orders-to-billing",
+        "outcome": Outcome.PUBLISHED,
+        "event_id": f"order-{number}",
+        "event_type": "OrderCreated",
+        "event_source": "com.shop.orders",
+        "stream": "ORDERS",
+        "subject": "orders.created",
+        "sequence": number,
+        "targets": tuple(copies),
+        "seconds": 0.002,
+        "correlation_id": f"order-{number}",
+        "trace_id": f"{number + 1:032x}",
+        "span_id": "00f067aa0ba902b7",
+        "parent_span_id": "b7ad6b7169203331",
+        "sampled": True,
+    }
+    return msgspec.convert(known, AuditRecord)
 
 
 def show(what: str, work: Callable[[], object]) -> None:
     """Print the time of one event, in microseconds."""
-    best = min(timeit.repeat(work, number=10, repeat=5)) / 10 / BATCH * 1e6
+    best = min(timeit.repeat(work, number=10, repeat=5, timer=time.process_time)) / 10 / BATCH * 1e6
     sys.stdout.write(f"{what:<50}{best:7.2f} us\n")
 
 
