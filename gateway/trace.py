@@ -21,7 +21,8 @@ _NO_SPAN = "0" * 16
 _SAMPLED = 1
 _RANDOM = 2
 _KNOWN = _SAMPLED | _RANDOM
-_PERSON = b"gateway-span"
+_FLAGS = ("00", "01", "02", "03")
+_SPAN = hashlib.blake2b(digest_size=8, person=b"gateway-span")
 
 
 class TraceParent(NamedTuple):
@@ -45,11 +46,14 @@ def parse(traceparent: str) -> TraceParent | None:
     A later version than ours is read, and continued, as version 00, as the specification asks.
     """
     found = _TRACEPARENT.fullmatch(traceparent)
-    if found is None or found[1] == "ff" or found[2] == _NO_TRACE or found[3] == _NO_SPAN:
+    if found is None:
         return None
-    if found[1] == "00" and found[5]:
+    version, trace_id, span_id, flags, more = found.groups()
+    if version == "ff" or trace_id == _NO_TRACE or span_id == _NO_SPAN or (more and version == "00"):
         return None
-    return TraceParent(found[2], found[3], f"{int(found[4], 16) & _KNOWN:02x}")
+    if flags not in _FLAGS:
+        flags = _FLAGS[int(flags, 16) & _KNOWN]
+    return TraceParent(trace_id, span_id, flags)
 
 
 def received(header_block: bytes) -> TraceParent | None:
@@ -78,9 +82,12 @@ def begin(key: bytes, sequence: int, bound: int) -> TraceParent:
     """
     trace_id = hashlib.blake2b(sequence.to_bytes(8, "big"), key=key, digest_size=16).hexdigest()
     flags = _KNOWN if int(trace_id[16:], 16) < bound else _RANDOM
-    return TraceParent(trace_id, "", f"{flags:02x}")
+    return TraceParent(trace_id, "", _FLAGS[flags])
 
 
 def span_of_message(message_id: str) -> str:
     """The span in which a message was published: whoever has the message can tell it from its `Nats-Msg-Id`."""
-    return hashlib.blake2b(message_id.encode(), digest_size=8, person=_PERSON).hexdigest()
+    # A copy of one that is set up takes two thirds of the time.
+    hasher = _SPAN.copy()
+    hasher.update(message_id.encode())
+    return hasher.hexdigest()

@@ -66,7 +66,7 @@ def passed_on(header_block: bytes) -> tuple[list[tuple[bytes, bytes]], TraceLine
     trace = parse_lines(parents)
     if trace is None:
         return kept, None
-    if state_passes(states):
+    if states and state_passes(states):
         kept += [(b"tracestate", line + b"\r\n") for line in states]
     # In the case its sender wrote the name in: not every client finds it in another.
     return kept, trace_line(trace, parents[0].partition(b":")[0])

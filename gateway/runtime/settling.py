@@ -134,5 +134,6 @@ class Settler:
 
 
 def _trace(entry: Entry) -> dict[str, str]:
-    """Its letter knows the trace that began with it as well."""
-    return told_trace(received((entry.delivery if entry.letter is None else entry.letter).header_block))
+    """Its letter knows the trace that began with it."""
+    came = received(entry.delivery.header_block)
+    return told_trace(came if came or entry.letter is None else received(entry.letter.header_block))

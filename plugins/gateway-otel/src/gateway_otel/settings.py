@@ -32,9 +32,9 @@ class OtelSettings(Settings, frozen=True):
     timeout: Duration = Duration(10)
     """Until a batch is given up; tries and pauses between them included."""
     queue: Annotated[int, Meta(ge=1)] = 8192
-    """Spans that may wait; those that find no room are counted and dropped."""
+    """Events whose spans may wait; what finds no room is counted and dropped."""
     delay: Duration = Duration(1)
-    """Longest that a span waits for others to make a batch with."""
+    """Longest that an event waits for others to make a batch with."""
     flush: Duration = Duration(3)
     """Longest that closing waits for what is still queued."""
     sample_ratio: Ratio = 1.0
