@@ -43,6 +43,6 @@ OF_A_COPY = ("span_id", "after", "seconds", "tries")
     ("record", "field"),
     [*((AuditRecord, name) for name in OF_THE_EVENT), *((TargetRecord, name) for name in OF_A_COPY)],
 )
-def test_a_field_that_the_page_names_is_in_the_records(record: type, field: str) -> None:
-    assert field in record.__struct_fields__  # type: ignore[attr-defined]
+def test_a_field_that_the_page_names_is_in_the_records(kind: type, field: str) -> None:
+    assert field in kind.__struct_fields__  # type: ignore[attr-defined]
     assert f"`{field}`" in PAGE
