@@ -153,9 +153,9 @@ def letter(route: CompiledRoute, delivery: Delivery) -> Copy:
     return dead_letter(route, MessageIds(route, CREATED), delivery, FAULT, 1, 1.0, 1 << 20)
 
 
-def redriving(route: CompiledRoute, made: Copy) -> tuple[CompiledRoute, Delivery]:
+def redriving(route: CompiledRoute, made: Copy, sequence: int = 17) -> tuple[CompiledRoute, Delivery]:
     """The route at work on that letter, and the event as it comes out of it."""
-    read = letter_of(StoredMessage("DLQ", 17, made.subject, made.data, made.header_block))
+    read = letter_of(StoredMessage("DLQ", sequence, made.subject, made.data, made.header_block))
     assert read is not None
     redrive = Redrive("DLQ", CREATED)
     redrive.letters[7] = read
@@ -203,3 +203,5 @@ def test_a_redrive_of_a_broken_trace_begins_another_one() -> None:
     assert second is not None
     assert first.trace_id != second.trace_id
     assert parent_of(again, second, 7) == ""
+    next_letter, _ = redriving(route, letter(route, sent(BROKEN[0])), 18)
+    assert trace_of(next_letter, next_letter.ids(CREATED), event) != second
