@@ -145,6 +145,7 @@ EVENTS: dict[str, Line] = {
     "schema.watch-failed": _PLAIN,
     "otel.failing": _EACH,
     "otel.export-failed": _PLAIN,
+    "otel.overflow": _EACH,
     "otel.unsent": _EACH,
     "postgres.away": _PLAIN,
     # Audits.
