@@ -27,8 +27,9 @@ FOR_PEOPLE = {
     "cli/dlq_options.py": "`--since` is a time by the clock, as that of a letter is",
     "clock.py": "the clock itself",
     "runtime/auditing.py": "the time in an audit record",
+    "observe/repeats.py": "when a line that says how many there were is written",
+    "runtime/failing.py": "when a dead letter was given up",
     "runtime/faults.py": "since when a route has its fault",
-    "runtime/journey.py": "when a dead letter was given up",
     "runtime/lane.py": "hands the clock on",
     "runtime/settling.py": "the lag, which the source's own time begins",
 }
