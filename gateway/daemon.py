@@ -238,6 +238,8 @@ class Daemon:
 
     async def _end(self) -> None:
         stats = self._app.stats
+        # Told on and on that a start or reload goes on, systemd would never end a stop that hangs.
+        self._starting = self._reloading = False
         self._notifier.stopping(float(self._app.config.drain) + CLOSING, status_line(stats, 0.0))
         await self._app.stop()
         logs.tell_repeats()

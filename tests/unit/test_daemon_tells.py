@@ -130,6 +130,38 @@ async def test_a_long_start_is_not_timed_out_and_ready_is_told_at_its_end(told: 
     assert told.lines[told.lines.index("STOPPING=1") + 1] == "EXTEND_TIMEOUT_USEC=55000000"
 
 
+@pytest.mark.parametrize("amid", ["start", "reload"])
+async def test_a_stop_amid_a_start_or_reload_gets_its_time_once(
+    told: Told, monkeypatch: pytest.MonkeyPatch, amid: str
+) -> None:
+    """Told again and again that it goes on, systemd would never end a stop that hangs while the loop runs."""
+    app = App()
+    gateway = Daemon(app, File())  # type: ignore[arg-type]
+    monkeypatch.setattr(gateway, "_reload_once", asyncio.Event().wait)
+    if amid == "reload":
+        app.may_settle.set()
+    ends = asyncio.Event()
+
+    async def stop() -> None:
+        await ends.wait()
+
+    monkeypatch.setattr(app, "stop", stop)
+    gateway._watchdog = 0.01  # each look is told by a ping
+    running = asyncio.create_task(gateway.run())
+    if amid == "reload":
+        await eventually(lambda: told.count("READY=1") == 1)
+        os.kill(os.getpid(), signal.SIGHUP)
+    await eventually(lambda: told.count("EXTEND_TIMEOUT_USEC=") > 3)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await eventually(lambda: told.count("STOPPING=1") == 1)
+    pings = told.count("WATCHDOG=1")
+    await eventually(lambda: told.count("WATCHDOG=1") > pings + 5)
+    extended = [line for line in told.lines[told.lines.index("STOPPING=1") :] if line.startswith("EXTEND_TIMEOUT")]
+    assert extended == ["EXTEND_TIMEOUT_USEC=55000000"]
+    ends.set()
+    await asyncio.wait_for(running, 10)
+
+
 async def test_a_reload_ends_when_the_routes_have_gone_over(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     """`systemctl reload` waits for READY where systemd is new enough; the next reload need not."""
     app = App()
