@@ -1,7 +1,8 @@
 """The journal of systemd behind stderr: a priority for each line, and one entry for what has several lines.
 
-A stream is cut into entries at every line end, so that a traceback would be thirty of them. Records with more than one
-line go to the journal's own socket instead. Its protocol: systemd.io, "Native Journal Protocol".
+A stream is cut into entries at every line end, so that a traceback would be thirty of them, and within a line that is
+very long, whose rest would be no JSON and have no priority. Such records go to the journal's own socket instead. Its
+protocol: systemd.io, "Native Journal Protocol".
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import struct
 from typing import TextIO
 
 SOCKET = "/run/systemd/journal/socket"
+LONGEST = 12 << 10
+"""Letters of a line that a stream is sure to keep whole: the journal cuts after 48 KiB, and a letter has 4 at most."""
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 
 
@@ -28,6 +31,11 @@ def is_behind(stream: TextIO) -> bool:
 def with_priority(level: int, text: str) -> str:
     """Lines with the priority that the journal strips and stores."""
     return "\n".join(f"<{_priority(level)}>{line}" for line in text.split("\n"))
+
+
+def wants_whole(text: str) -> bool:
+    """Whether a stream would make several entries of a text."""
+    return "\n" in text or len(text) > LONGEST
 
 
 def send(level: int, text: str) -> bool:

@@ -6,6 +6,7 @@ docs/troubleshooting.md has an entry for each.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import time
@@ -19,6 +20,7 @@ from .events import FOREIGN, code_of
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "event"}
 _OWN = frozenset({"time", "level", "logger", "event", "message", "error", "trace"})
+_NUMBERS = (int, float, bool)
 _SHORT = {"WARNING": "WARN", "CRITICAL": "CRIT"}
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PLAIN = re.compile(r'[^\s"=]+')
@@ -28,26 +30,50 @@ SHORTEST = 4
 """Letters of the shortest secret that is looked for: to take out a shorter one would leave lines nobody can read."""
 
 
+def event_of(record: logging.LogRecord) -> str | None:
+    """The event a record tells of. What others call `event`, an object of theirs perhaps, is a field like any other."""
+    event = record.__dict__.get("event")
+    return event if type(event) is str else None
+
+
+def error_text(error: BaseException) -> str:
+    """An exception in one line, without the notes that were added to it."""
+    try:
+        lines = traceback.format_exception_only(error)
+    except Exception:  # noqa: BLE001 - an exception that cannot even be printed
+        return type(error).__name__
+    return _escaped(lines[-1 if isinstance(error, SyntaxError) else 0].strip())  # of that one the place comes first
+
+
 class Secrets:
     """Takes secrets out of what libraries and plugins say. The gateway's own lines have none: a Secret shows as ***."""
 
     def __init__(self, words: Iterable[str] = ()) -> None:
         # The longest first: a part of a secret must not be taken out of it before the whole.
         found = sorted({word for word in words if len(word) >= SHORTEST}, key=len, reverse=True)
-        self._plain = _any_of([form for word in found for form in dict.fromkeys((word, repr(word)[1:-1]))])
-        self._json = _any_of([msgspec.json.encode(_text(word)).decode()[1:-1] for word in found])
+        forms = dict.fromkeys(form for word in found for form in _forms(word))
+        self._any = re.compile("|".join(map(re.escape, forms))) if forms else None
 
     def out_of(self, text: str) -> str:
         """A text without them."""
-        return text if self._plain is None else self._plain.sub(MASK, text)
+        return text if self._any is None else self._any.sub(MASK, text)
 
     def out_of_value(self, value: object) -> object:
-        """A value for JSON without them."""
-        if self._json is None or value is None or type(value) in (int, float, bool):
+        """A value for JSON without them. Numbers are none: `***` in the place of one would break the line."""
+        if self._any is None or value is None or type(value) in _NUMBERS:
             return value
         if type(value) is str:
             return self.out_of(value)
-        return msgspec.Raw(self._json.sub(MASK, _ENCODER.encode(value).decode()).encode())
+        return self._out_of_plain(msgspec.to_builtins(value, str_keys=True, enc_hook=str))
+
+    def _out_of_plain(self, value: Any) -> Any:
+        if type(value) is str:
+            return self.out_of(value)
+        if type(value) is dict:
+            return {self.out_of(name): self._out_of_plain(inner) for name, inner in value.items()}
+        if type(value) in (list, tuple):
+            return [self._out_of_plain(inner) for inner in value]
+        return value
 
 
 class JsonFormatter(logging.Formatter):
@@ -60,7 +86,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Write a record; a field that JSON cannot hold becomes text."""
         line: dict[str, Any] = {"time": _utc(record.created), "level": record.levelname.lower(), "logger": record.name}
-        if event := record.__dict__.get("event"):
+        if event := event_of(record):
             line["event"] = event
         if code := _code(record):
             line["code"] = code
@@ -81,8 +107,8 @@ class JsonFormatter(logging.Formatter):
             }
             return _ENCODER.encode(shown).decode()
         except Exception:  # noqa: BLE001 - whatever a field's own code raises, the line must come out
-            texts = {name: secrets.out_of(_text(value)) for name, value in line.items()}
-            return _ENCODER.encode(texts).decode()
+            fields = {_text(name): _json(value, secrets) for name, value in line.items()}
+            return _ENCODER.encode(fields).decode()
 
 
 class TextFormatter(logging.Formatter):
@@ -99,14 +125,14 @@ class TextFormatter(logging.Formatter):
         level = _SHORT.get(record.levelname, record.levelname)
         extras = _extras(record)
         message = _message(record)
-        if (repeated := extras.pop("repeated", None)) is not None:
-            message = f"{message} (repeated {repeated:,} times)"
+        if type(extras.get("repeated")) is int:
+            message = f"{message} (repeated {extras.pop('repeated'):,} times)"
         parts = [f"{clock}.{int(record.msecs):03d} {level:<5}", _escaped(secrets.out_of(message))]
         if code := _code(record):
-            parts.append(f"code={code}")
-        parts += [f"{name}={_field(value, secrets)}" for name, value in extras.items()]
+            parts.append(f"code={_quoted(code)}")
+        parts += [f"{_quoted(_text(name))}={_field(value, secrets)}" for name, value in extras.items()]
         if record.name.partition(".")[0] != "gateway":
-            parts.append(f"logger={record.name}")
+            parts.append(f"logger={_quoted(record.name)}")
         _, trace = _exception(record)
         lines = [" ".join(parts), *secrets.out_of(trace).splitlines()]
         return "\n".join([lines[0], *map(_escaped, lines[1:])])
@@ -114,13 +140,11 @@ class TextFormatter(logging.Formatter):
 
 def _code(record: logging.LogRecord) -> str:
     """The code of a line: of every one that is a warning or worse, and of others that were given one."""
-    fields = record.__dict__
-    code = _text(fields.get("code", ""))
-    if code:
+    code = _text(record.__dict__.get("code", ""))
+    if code or record.levelno < logging.WARNING:
         return code
-    if record.levelno < logging.WARNING:
-        return ""
-    return code_of(str(fields["event"])) if fields.get("event") else FOREIGN
+    event = event_of(record)
+    return code_of(event) if event else FOREIGN
 
 
 def _utc(seconds: float) -> str:
@@ -136,7 +160,9 @@ def _message(record: logging.LogRecord) -> str:
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
-    return {name: value for name, value in record.__dict__.items() if name not in _STANDARD and name != "code"}
+    fields = record.__dict__
+    told = {name: value for name, value in fields.items() if name not in _STANDARD and name != "code"}
+    return told if event_of(record) is not None or fields.get("event") is None else {**told, "event": fields["event"]}
 
 
 def _exception(record: logging.LogRecord) -> tuple[str, str]:
@@ -144,18 +170,32 @@ def _exception(record: logging.LogRecord) -> tuple[str, str]:
     if not record.exc_info or record.exc_info[1] is None:
         return "", record.stack_info or ""
     try:
-        error = traceback.format_exception_only(record.exc_info[1])[-1]
-        return _escaped(error.strip()), "".join(traceback.format_exception(*record.exc_info)).rstrip()
+        trace = "".join(traceback.format_exception(*record.exc_info)).rstrip()
     except Exception:  # noqa: BLE001 - an exception that cannot even be printed
-        return type(record.exc_info[1]).__name__, ""
+        trace = ""
+    return error_text(record.exc_info[1]), trace
 
 
 def _escaped(text: str) -> str:
     return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
+def _json(value: object, secrets: Secrets) -> object:
+    """A field for JSON, as text if there is no other way."""
+    try:
+        return msgspec.Raw(_ENCODER.encode(secrets.out_of_value(value)))
+    except Exception:  # noqa: BLE001 - its own code may raise anything
+        return secrets.out_of(_text(value))
+
+
 def _field(value: object, secrets: Secrets) -> str:
-    text = _escaped(secrets.out_of(f"{value:g}" if type(value) is float else _text(value)))
+    if type(value) in _NUMBERS:
+        return f"{value:g}" if type(value) is float else str(value)
+    return _quoted(secrets.out_of(_text(value)))
+
+
+def _quoted(text: str) -> str:
+    text = _escaped(text)
     return text if _PLAIN.fullmatch(text) else '"' + text.replace('"', '\\"') + '"'
 
 
@@ -166,8 +206,9 @@ def _text(value: object) -> str:
         return f"<{type(value).__name__}>"
 
 
-def _any_of(words: list[str]) -> re.Pattern[str] | None:
-    return re.compile("|".join(map(re.escape, words))) if words else None
+def _forms(word: str) -> tuple[str, ...]:
+    """How a word may be written: as it is, as in the repr of what holds it, and in JSON."""
+    return word, repr(word)[1:-1], json.dumps(word)[1:-1], json.dumps(word, ensure_ascii=False)[1:-1]
 
 
 # str() of a Secret is ***.

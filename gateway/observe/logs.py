@@ -88,14 +88,18 @@ class _Handler(logging.StreamHandler[TextIO]):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, or count it."""
-        if self._repeats.passes(record):
+        try:
+            passes = self._repeats.passes(record)
+        except Exception:  # noqa: BLE001 - a log call must not hurt its caller, and says what it has to say
+            passes = True
+        if passes:
             self._write(record)
 
     def _write(self, record: logging.LogRecord) -> None:
         try:
             text = self.format(record)
             if self._journal:
-                if "\n" in text and journal.send(record.levelno, text):
+                if journal.wants_whole(text) and journal.send(record.levelno, text):
                     return
                 text = journal.with_priority(record.levelno, text)
             self.stream.write(f"{text}\n")

@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import traceback
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 
 from .events import told_each
+from .lines import error_text, event_of
 
 INTERVAL = 30.0
 """Seconds between two lines about the same thing."""
@@ -62,7 +62,7 @@ class Repeats:
         """Whether to write a record now; else it is counted."""
         if record.levelno < logging.WARNING or self._over.is_set():
             return True
-        event = record.__dict__.get("event")
+        event = event_of(record)
         if event is not None and told_each(event):
             return True
         about = _about(event, record)
@@ -76,12 +76,10 @@ class Repeats:
         if kept is None or (not kept.count and now - kept.since >= INTERVAL):
             self._kept[about] = _Kept(now)
             return True
+        if not self._will_be_told():
+            return True
         kept.count += 1
-        kept.record = _without_trace(record) if record.exc_info else record
-        if self._teller is None:
-            # Not the event loop: it may be what does not turn.
-            self._teller = threading.Thread(target=self._tell_in_time, name="gateway-log-repeats", daemon=True)
-            self._teller.start()
+        kept.record = _without_trace(record)
         return False
 
     def tell(self, due: float = 0.0) -> float | None:
@@ -113,6 +111,17 @@ class Repeats:
         self._forget_at = now + LOOK
         for about in [about for about, kept in self._kept.items() if not kept.count and now - kept.since >= INTERVAL]:
             del self._kept[about]
+
+    def _will_be_told(self) -> bool:
+        """Have a thread that tells what is held back: the event loop may be what does not turn."""
+        if self._teller is not None and self._teller.is_alive():  # after a fork it is not
+            return True
+        self._teller = threading.Thread(target=self._tell_in_time, name="gateway-log-repeats", daemon=True)
+        try:
+            self._teller.start()
+        except RuntimeError:  # no more threads for this process, or it ends
+            return False
+        return True
 
     def _tell_in_time(self) -> None:
         """Runs as long as something is held back."""
@@ -155,10 +164,7 @@ def _where(error: BaseException) -> tuple[str, int]:
 
 def _without_trace(record: logging.LogRecord) -> logging.LogRecord:
     """The same with its error as one line: a trace keeps the events of its frames alive, and was written before."""
-    fields = {**record.__dict__, "exc_info": None}
-    assert record.exc_info is not None
-    try:
-        fields.setdefault("error", traceback.format_exception_only(record.exc_info[1])[-1].strip())
-    except Exception:  # noqa: BLE001 - an exception that cannot even be printed
-        fields.setdefault("error", type(record.exc_info[1]).__name__)
-    return logging.makeLogRecord(fields)
+    error = record.exc_info[1] if record.exc_info else None
+    if error is None:
+        return record
+    return logging.makeLogRecord({"error": error_text(error), **record.__dict__, "exc_info": None})
