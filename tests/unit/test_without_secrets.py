@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,13 @@ from msgspec import field
 
 from gateway import Event, Filter, Secret, Settings
 from gateway.runtime.secrets import without_secrets
+
+
+@dataclass
+class Login:
+    """A config need not be a Struct."""
+
+    password: Secret
 
 
 class Keyed(Filter, name="keyed"):
@@ -21,6 +29,7 @@ class Keyed(Filter, name="keyed"):
         token: Secret | None = None
         headers: dict[str, Secret] = field(default_factory=dict)
         several: list[Secret] = field(default_factory=list)
+        login: Login | None = None
 
     def accepts(self, event: Event) -> bool:
         return True
@@ -37,6 +46,7 @@ def said(error: BaseException, settings: Any = None, **config: Any) -> str:
         {"token": Secret("hunter2")},
         {"headers": {"k": Secret("hunter2")}},
         {"several": [Secret("x"), Secret("hunter2")]},
+        {"login": Login(Secret("hunter2"))},
     ],
 )
 def test_a_secret_is_masked_wherever_the_config_holds_it(config: dict[str, Any]) -> None:
