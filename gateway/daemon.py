@@ -212,7 +212,8 @@ class Daemon:
         try:
             self._read.set()
             config, registry = self._file.load()
-            logs.hide(secrets_of(config))
+            # With those of the running one, however often another is refused.
+            logs.hide(secrets_of(self._app.config) | secrets_of(config))
             shown = self._app.config.log
             effective = self._file.effective()
             done = await self._app.reload(config, registry)
