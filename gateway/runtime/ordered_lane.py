@@ -133,6 +133,11 @@ class OrderedLane(Lane):
     def _work_off(self) -> None:
         self.order.work_off()
 
+    def go_on(self) -> None:
+        """Begin more of what may begin, after a turn of the loop."""
+        self._wake_up()
+        self.order.work_off()
+
     def drop(self, why: str) -> None:
         """Let go of everything in flight: it comes again."""
         self._forget(why)

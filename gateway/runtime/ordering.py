@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Hashable
 from typing import Protocol
 
@@ -12,6 +13,12 @@ from ..routing.route import CompiledRoute
 from . import order, takeover
 from .faults import Faults
 from .window import Entry, Phase, Window
+
+SLICE = 0.05
+"""Seconds in which events are begun one after the other before the loop turns: meanwhile nothing is told to be in
+progress, and nobody else has a turn. What takes longer than ack-wait altogether would be given away, all of it, and
+take as long the next time.
+"""
 
 
 class Owner(takeover.Owner, Protocol):
@@ -25,6 +32,10 @@ class Owner(takeover.Owner, Protocol):
         ...
 
     def refill(self) -> None: ...
+
+    def go_on(self) -> None:
+        """Call `work_off` again, unless what is here was given away meanwhile."""
+        ...
 
 
 class Ordering:
@@ -46,6 +57,7 @@ class Ordering:
         self._window = window
         self._owner = owner
         self._path = path
+        self._now = clock.monotonic
         self._lines = order.Lines()
         self._takeover = takeover.Takeover(
             route, source, window, faults, clock, owner, self._begin, one_line=path is None
@@ -54,6 +66,8 @@ class Ordering:
         """Whether events may begin."""
         self._working = False
         self._started = False
+        self._turn: asyncio.Handle | None = None
+        """Set while the loop turns before the rest is worked off."""
 
     @property
     def behind(self) -> int:
@@ -117,16 +131,24 @@ class Ordering:
 
     def work_off(self) -> None:
         """Begin what may begin. An event that ends at once is back here before this ends."""
-        if self._working or not self.open:
+        if self._working or self._turn is not None or not self.open or not self._lines.ready:
             return
         self._working = True
+        until = self._now() + SLICE
         try:
             while self.open and self._lines.ready and self._owner.may_begin():
                 entry = self._lines.next()
                 if self._window.holds(entry):
                     self._owner.begin(entry)
+                if self._now() > until:
+                    self._turn = asyncio.get_running_loop().call_soon(self._go_on)
+                    break
         finally:
             self._working = False
+
+    def _go_on(self) -> None:
+        self._turn = None
+        self._owner.go_on()
 
     def _opened(self, entry: Entry) -> tuple[Event | None, Hashable]:
         """The event, where it had to be opened, and the line it is in."""
