@@ -63,6 +63,7 @@ class JetStreamEdge:
         """Go over to a reloaded config; declared streams are looked at again."""
         self._config = config
         self._provisioned = -1
+        self._provisioner.forget_others(config.streams)
         self.replicas.use(config.digest)
 
     def holder(self, route: str) -> str | None:
@@ -128,7 +129,7 @@ class JetStreamEdge:
             if self._provisioned == generation:
                 return
             await self._provisioner.provision(config.streams)
-            self._provisioner.forget_others(config.streams)
+            self._provisioner.forget_others(self._config.streams)
             if config is self._config:
                 self._provisioned = generation
 

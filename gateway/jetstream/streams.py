@@ -84,9 +84,12 @@ class Provisioner:
                 await asyncio.wait({task})
 
     def forget_others(self, streams: Iterable[model.Stream]) -> None:
-        """A reload has taken the others out of the config, and what was wrong with them."""
-        declared = {stream.name for stream in streams if stream.provision != "off"}
+        """A reload has taken the others out of the config, and what was wrong with them: they are not made anew."""
+        declared = {stream.name: stream for stream in streams if stream.provision != "off"}
         self.faults = {name: fault for name, fault in self.faults.items() if name in declared}
+        for name, (stream, task) in self._remaking.items():
+            if declared.get(name) != stream:
+                task.cancel()
 
     def close(self) -> None:
         """Make nothing any more."""

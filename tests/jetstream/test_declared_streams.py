@@ -142,3 +142,29 @@ async def test_a_stream_under_removal_holds_up_only_the_routes_that_need_it(
     await gateway.reload({"streams": MADE, "routes": [route("good"), route("other")]})
     await gateway.up("other")
     assert not provisioner.faults
+
+
+@pytest.mark.parametrize("becomes", [None, {"storage": "memory"}], ids=["gone", "another"])
+async def test_a_stream_under_removal_is_made_as_the_config_says_by_then(
+    nc: Client,
+    js: JetStreamContext,
+    run_gateway: RunGateway,
+    route: Route,
+    monkeypatch: pytest.MonkeyPatch,
+    becomes: dict[str, str] | None,
+) -> None:
+    """Whoever deletes a stream and takes it out of the config does not find it made again a moment later."""
+    monkeypatch.setattr(streams, "REMOVAL", 3600.0)
+    declared = {"name": "IN2", "subjects": ["in2.>"], "provision": "create"}
+    bound = route("bound", source={"stream": "IN2", "subjects": ["in2.>"]})
+    gateway = await run_gateway({"streams": [*MADE, declared], "routes": [route("good"), bound]})
+    await js.delete_stream("IN2")
+    remaking = gateway.app.edge._provisioner._remaking
+    await eventually(lambda: "IN2" in remaking, what="it is waited for")
+    if becomes is None:
+        await gateway.reload({"streams": MADE, "routes": [route("good")]})
+        await eventually(lambda: not remaking, what="nobody waits to make it")
+    else:
+        await gateway.reload({"streams": [*MADE, {**declared, **becomes}], "routes": [route("good"), bound]})
+        found = [{**declared, **becomes}["storage"]]
+        await eventually(lambda: [stream.storage for stream, _ in remaking.values()] == found, what="the new one is")
