@@ -26,12 +26,12 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
 
-    async def scrape(self, accept: str = "", gzip: bool = False) -> tuple[bytes, str]:
-        """The page and its content type; OpenMetrics when the Accept header names it.
+    async def scrape(self, openmetrics: bool = False, gzip: bool = False) -> tuple[bytes, str]:
+        """The page and its content type.
 
         Scrapes that meet share one page, so that many scrapers cost no more than one.
         """
-        key = (_OPENMETRICS in accept, gzip)
+        key = (openmetrics, gzip)
         running = self._running.get(key)
         if running is None:
             snapshot = Snapshot(self._stats)
@@ -42,7 +42,7 @@ class Metrics:
         return await asyncio.shield(running)
 
     def _write(self, snapshot: Snapshot, openmetrics: bool, gzip: bool) -> tuple[bytes, str]:
-        # The library chooses by a header of ours, not the client's: it fails on versions it cannot read.
+        # The library chooses by a header; the client's own may name versions it cannot read, on which it fails.
         encoder, content_type = choose_encoder(f"{_OPENMETRICS}; version=1.0.0" if openmetrics else "")
         body = snapshot.text(openmetrics).encode() + encoder(self.registry)
         return (gzip_format.compress(body, _GZIP_LEVEL) if gzip else body), content_type

@@ -19,7 +19,7 @@ HEAD_SIZE = 64 << 10
 IDLE_TIME = 75.0
 """Seconds a connection may be idle between two requests: more than the usual interval of scrapes."""
 TAKE_TIME = 30.0
-"""Seconds in which some of an answer must be taken."""
+"""Seconds in which an answer must be taken, but for what fits into the buffers on its way."""
 
 
 class Doorman:
@@ -125,7 +125,7 @@ class Connection(asyncio.Protocol):
         self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
-        """Nothing more will come; an answer may still be taken."""
+        """Nothing more will come. aiohttp has it closed, so that an answer under way is not sent."""
         return self._inner.eof_received()
 
     def pause_writing(self) -> None:

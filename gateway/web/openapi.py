@@ -92,7 +92,7 @@ PATHS: dict[str, Operation] = {
     "/healthz": Operation("getHealth", "200 while the event loop answers", ["text/plain"], "ok"),
     "/metrics": Operation(
         "getMetrics",
-        "Numbers for Prometheus, as text or, if `Accept` names it, as OpenMetrics",
+        "Numbers for Prometheus, as text or, if `Accept` likes it no less, as OpenMetrics",
         ["text/plain", "application/openmetrics-text"],
     ),
     "/": Operation("getIndex", "What there is", ["text/plain"]),

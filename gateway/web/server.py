@@ -16,6 +16,7 @@ from ..errors import GatewayError
 from ..runtime.stats import GatewayStats
 from .answers import as_json, dress, make_handler
 from .api import AdminApi, unknown_route
+from .choice import wants_gzip, wants_openmetrics
 from .doorman import Doorman
 from .health import health
 
@@ -41,7 +42,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Scraper(Protocol):
     """Who writes the metrics page."""
 
-    async def scrape(self, accept: str = ..., gzip: bool = ...) -> tuple[bytes, str]:
+    async def scrape(self, openmetrics: bool, gzip: bool) -> tuple[bytes, str]:
         """Body, gzipped if asked, and content type."""
         ...
 
@@ -136,8 +137,9 @@ class HttpServer:
         return web.Response(text="ok")
 
     async def _scrape(self, request: web.Request) -> web.Response:
-        gzip = "gzip" in request.headers.get("Accept-Encoding", "").lower()
-        body, content_type = await self._metrics.scrape(", ".join(request.headers.getall("Accept", [])), gzip)
+        openmetrics = wants_openmetrics(request.headers.getall("Accept", []))
+        gzip = wants_gzip(request.headers.getall("Accept-Encoding", []))
+        body, content_type = await self._metrics.scrape(openmetrics, gzip)
         headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
         if gzip:
             headers["Content-Encoding"] = "gzip"

@@ -169,7 +169,7 @@ async def test_no_answer_tells_which_versions_run() -> None:
 
 
 class Broken:
-    async def scrape(self, accept: str = "", gzip: bool = False) -> tuple[bytes, str]:
+    async def scrape(self, openmetrics: bool, gzip: bool) -> tuple[bytes, str]:
         raise ValueError("inner detail")
 
 

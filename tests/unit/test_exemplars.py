@@ -118,7 +118,7 @@ async def test_only_openmetrics_shows_them(bed: TestBed) -> None:
     plain, _ = await Metrics(stats).scrape()
     assert TRACE not in plain.decode()
     assert {family.name for family in parse_text(plain.decode())} >= {"event_gateway_event_duration_seconds"}
-    page, _ = await Metrics(stats).scrape("application/openmetrics-text")
+    page, _ = await Metrics(stats).scrape(openmetrics=True)
     found = {
         (sample.name, sample.labels["le"]): sample.exemplar
         for family in parse_openmetrics(page.decode())
