@@ -85,7 +85,8 @@ async def test_every_outcome_is_a_row(
     (copy,) = await arrived(nc, "OUT", 1)
     (target,) = json.loads(published["targets"])
     assert target["message_id"] == copy.headers["Nats-Msg-Id"]
-    assert copy.headers["traceparent"] == f"00-{trace}-{published['span_id']}-01"
+    assert copy.headers["traceparent"] == f"00-{trace}-{target['span_id']}-01"
+    assert published["span_id"] not in ("", sender, target["span_id"])
     assert (published["event_id"], published["trace_id"], published["parent_span_id"]) == ("one", trace, sender)
     assert (filtered["step"], dead["step"], dead["code"]) == ("filter-0-pattern", "decode", "decode-error")
 
