@@ -90,7 +90,8 @@ class Lane:
         """Set when the source must be opened again."""
         self.empty = asyncio.Event()
         """Set while nothing is in flight and the lane drains."""
-        self._lost_reason = ("", "")
+        self.lost_reason = ("", "")
+        """Code and text of the last loss of the source."""
 
     # ------------------------------------------------------------------ life, called by the supervisor
 
@@ -111,7 +112,7 @@ class Lane:
         self._journey.start(info.created, info.ack_wait)
         self._ready = True
         self.faults.heed(info.remarks)
-        self._lost_reason = ("", "")
+        self.lost_reason = ("", "")
         self._last_sweep, self._rests_until = self._now(), 0.0
         self._sender.resend()
         self._work_off()
@@ -219,7 +220,7 @@ class Lane:
 
     def source_lost(self, code: str, text: str) -> None:
         """The consumer is gone; the supervisor opens it again."""
-        self._lost_reason = (code, text)
+        self.lost_reason = (code, text)
         self.pause()
         self.lost.set()
 
@@ -231,20 +232,22 @@ class Lane:
         if self._ready:
             self.source_lost("source-unwatched", "nothing was asked of the consumer for a while")
 
-    @property
-    def lost_reason(self) -> tuple[str, str]:
-        """Code and text of the last loss of the source."""
-        return self._lost_reason
-
     # ------------------------------------------------------------------ called by the sweep, ten times a second
+
+    @property
+    def rests(self) -> bool:
+        """Whether a sweep would find nothing to do: asked for every route ten times a second, so it asks little."""
+        now = self._now()
+        if now >= self._rests_until or self.window.entries or not self._source.wanted:
+            return False
+        self._last_sweep = now
+        return True
 
     def sweep(self) -> None:
         """Everything that depends on time: in-progress, time-outs, pauses, probes, the watchdog of the pulls."""
         now = self._now()
         asleep = now - self._last_sweep
         self._last_sweep = now
-        if now < self._rests_until and not self.window.entries and self._source.wanted:
-            return
         self.stats.in_flight = len(self.window.entries)
         if asleep > self._ack_wait:
             self._forget(f"this process stood still for {asleep:.0f} s, longer than ack-wait")

@@ -91,6 +91,8 @@ class Supervisor:
 
     def sweep(self) -> None:
         """Look after the lane and the task; ten times a second, and never raises: the next route is waiting."""
+        if self.lane.rests:
+            return
         faults = self.lane.faults
         try:
             self._look_after()

@@ -167,5 +167,6 @@ class TestBed:
             self.source.hand_out()
             self.publisher.answer()
             self.clock.now += step
-            self.lane.sweep()
+            if not self.lane.rests:
+                self.lane.sweep()
         self.publisher.answer()
