@@ -27,6 +27,7 @@ FOR_PEOPLE = {
     "cli/dlq_options.py": "`--since` is a time by the clock, as that of a letter is",
     "clock.py": "the clock itself",
     "runtime/auditing.py": "the time in an audit record",
+    "facts.py": "when the gateway began",
     "observe/repeats.py": "when a line that says how many there were is written",
     "runtime/failing.py": "when a dead letter was given up",
     "runtime/faults.py": "since when a route has its fault",
