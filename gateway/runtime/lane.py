@@ -279,7 +279,9 @@ class Lane:
             self.faults.release(PARKED, healed=False)
         self.stats.circuit_open = self._sender.any_open
         self._give_up_held()
-        self._rests_until = now + REST if self._waits() else 0.0
+        self._rests_until = 0.0
+        if self._waits():
+            self._rests_until, self.stats.in_flight = now + REST, 0
 
     def _waits(self) -> bool:
         """Whether there is nothing to do before an event comes, or the source has something to say."""

@@ -7,10 +7,11 @@ import sys
 
 import pytest
 
+from gateway import Drop, Event, Retry
 from gateway.runtime.lane import REST
 from gateway.runtime.ticks import until_tick
 from tests.unit.lanes import FakeSource, TestBed
-from tests.unit.routes import route_of
+from tests.unit.routes import route_of, transform
 
 NOT_OF_RUN = ("gateway.demo", "gateway.dlq", "gateway.testing", "gateway.jetstream.server", "unittest", "asyncpg")
 """What other commands need, and plugins that are switched off."""
@@ -81,6 +82,26 @@ async def test_a_lane_with_something_to_tell_does_not_rest(silent: str) -> None:
     for _ in range(10):
         assert not made.lane.rests
         made.run(0.1, step=0.1)
+
+
+async def test_a_lane_that_rests_shows_nothing_in_flight() -> None:
+    """Its last event may have ended in the very sweep after which it rests."""
+    tries = 0
+
+    def step(event: Event) -> Event | Drop:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise Retry(after=0.2)
+        return Drop("seen twice")
+
+    made = TestBed(route_of(transform(step)), 1)
+    made.start()
+    made.source.hand_out()
+    while not made.source.settled:
+        made.clock.now += 0.1
+        made.lane.sweep()
+    assert made.stats.in_flight == 0
 
 
 @pytest.mark.parametrize("now", [0.0, 12.3, 12.299, 12.3004, 99_999.999, 1e6 + 0.0499])
