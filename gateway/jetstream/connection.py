@@ -14,6 +14,7 @@ import nats.errors
 
 from ..config import model
 from ..errors import RouteFault
+from ..runtime.ending import ended
 from .complaints import Complaints, shown
 from .denials import Denials
 from .dialing import client, options
@@ -26,6 +27,8 @@ log = logging.getLogger("gateway.nats")
 
 MAX_PAUSE = 30.0
 """Seconds between tries to build a connection that was closed for good, at most."""
+CANCEL_AGAIN = 0.2
+"""Seconds until a task that builds one is cancelled again."""
 
 
 class Connection:
@@ -113,7 +116,7 @@ class Connection:
         """Flush and close for good."""
         self._closing = True
         if self._builder is not None:
-            await _end(self._builder)
+            await ended(self._builder, CANCEL_AGAIN)
             if self._taking is not None:
                 await asyncio.wait({self._taking})
         await self._partings.hurry()
@@ -129,7 +132,7 @@ class Connection:
     async def _keep(self, before: asyncio.Task[None] | None = None) -> None:
         """Build a connection whenever there is none; nats-py itself reconnects within one."""
         if before is not None:
-            await _end(before)
+            await ended(before, CANCEL_AGAIN)
         if self._taking is not None:
             await asyncio.wait({self._taking})
         # This frame stays until the next reload: with the task before it, it would keep all that there ever were.
@@ -252,10 +255,3 @@ class Connection:
         log.info("the server is about to go: moving to another", extra={"event": "nats.lame-duck"})
         wire.flush_out()  # What is settled in this turn of the loop is still for the old one.
         await wire.force_reconnect()
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    """Once may not do: up to Python 3.11 a cancellation is lost when what is waited for has just failed."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=0.2)

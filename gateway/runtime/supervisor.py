@@ -15,6 +15,7 @@ from ..errors import RouteFault
 from ..lent import RouteInfo
 from ..ports import Clock, Publisher, Source, SourceInfo
 from ..routing.route import CompiledRoute
+from .ending import ended
 from .lane import UNHEARD, Lane
 from .opening import RouteComponents
 from .ordered_lane import OrderedLane
@@ -31,6 +32,9 @@ whoever waits for the start must be able to count on an end all the same.
 """
 SWEEP = "sweep"
 """The fault of a lane whose sweep fails: what depends on time stands still."""
+
+CANCEL_AGAIN = 1.0
+"""Seconds until the task of a route that ends is cancelled again; until then it may give back what it holds."""
 
 UNSERVED = frozenset({"pull-refused", "consumer-unavailable", "source-silent"})
 """Losses of a source that, before it gave any sign of life, are no bad moment of the consumer but its way."""
@@ -158,11 +162,12 @@ class Supervisor:
         lane = self.lane
         self.settled.set()  # Whoever waits for the start of a route that ends instead has waited long enough.
         self.lane.faults.stopped(RouteState.DRAINING)
-        if self._task is not None:
-            self._task.cancel()
         window = lane.window
         in_flight, before = len(window.entries), window.handed_back
         lane.begin_drain(succeeded=succeeded)
+        if self._task is not None:
+            # Before the source is closed, which it would open again.
+            await ended(self._task, CANCEL_AGAIN)
         try:
             await self._source.close()
             await self._settle_looked_at(until)
