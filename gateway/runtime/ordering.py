@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Protocol
 
@@ -15,9 +16,9 @@ from .faults import Faults
 from .window import Entry, Phase, Window
 
 SLICE = 0.05
-"""Seconds in which events are begun one after the other before the loop turns: meanwhile nothing is told to be in
-progress, and nobody else has a turn. What takes longer than ack-wait altogether would be given away, all of it, and
-take as long the next time.
+"""Seconds in which events are opened and begun one after the other before the loop turns: meanwhile nothing is told to
+be in progress, and nobody else has a turn. What takes longer than ack-wait altogether would be given away, all of it,
+and take as long the next time.
 """
 
 
@@ -59,6 +60,8 @@ class Ordering:
         self._path = path
         self._now = clock.monotonic
         self._lines = order.Lines()
+        self._coming: deque[Entry] = deque()
+        """Events that are in no line yet, in the order of the stream: of each the key is read first."""
         self._takeover = takeover.Takeover(
             route, source, window, faults, clock, owner, self._begin, one_line=path is None
         )
@@ -85,6 +88,7 @@ class Ordering:
     def close(self) -> None:
         """Let nothing begin; what is at work goes on."""
         self.open = False
+        self._coming.clear()
         self._lines.halt()
         self._takeover.reset()
 
@@ -116,13 +120,8 @@ class Ordering:
     def arrived(self, entry: Entry) -> None:
         """An event came into the window."""
         if self.open:
-            # Opened for its key, it is not decoded again when it begins now. While it waits nothing decoded is kept:
-            # a key may have many thousands behind it, and a body takes ten times its bytes.
-            entry.event, line = self._opened(entry)
-            self._lines.add(entry, line)
+            self._coming.append(entry)
             self.work_off()
-            if entry.phase is Phase.WAITING:
-                entry.event = None
 
     def done(self, entry: Entry) -> None:
         """The fate of an event is stored, or it left the window."""
@@ -131,20 +130,36 @@ class Ordering:
 
     def work_off(self) -> None:
         """Begin what may begin. An event that ends at once is back here before this ends."""
-        if self._working or self._turn is not None or not self.open or not self._lines.ready:
+        lines, coming = self._lines, self._coming
+        if self._working or self._turn is not None or not self.open or not (lines.ready or coming):
             return
         self._working = True
         until = self._now() + SLICE
+        came: Entry | None = None
         try:
-            while self.open and self._lines.ready and self._owner.may_begin():
-                entry = self._lines.next()
-                if self._window.holds(entry):
-                    self._owner.begin(entry)
+            while self.open:
+                if lines.ready and self._owner.may_begin():
+                    entry = lines.next()
+                    if self._window.holds(entry):
+                        self._owner.begin(entry)
+                elif coming:
+                    _close_again(came)
+                    came = self._line_up(coming.popleft())
+                else:
+                    break
                 if self._now() > until:
                     self._turn = asyncio.get_running_loop().call_soon(self._go_on)
                     break
         finally:
             self._working = False
+            _close_again(came)
+
+    def _line_up(self, entry: Entry) -> Entry:
+        """Put an event at the end of its line. Opened for its key, it is not decoded again when it begins now."""
+        if self._window.holds(entry):
+            entry.event, line = self._opened(entry)
+            self._lines.add(entry, line)
+        return entry
 
     def _go_on(self) -> None:
         self._turn = None
@@ -172,7 +187,14 @@ class Ordering:
     def _begin(self) -> None:
         """All that is pending is here: begin, in the order of the stream."""
         self.open = True
-        for entry in order.waiting(self._window.entries.values()):
-            self._lines.add(entry, self._opened(entry)[1])
+        self._coming.extend(order.waiting(self._window.entries.values()))
         self.work_off()
         self._owner.refill()
+
+
+def _close_again(entry: Entry | None) -> None:
+    """While it waits nothing decoded is kept: a key may have many thousands behind it, and a body takes ten times its
+    bytes.
+    """
+    if entry is not None and entry.phase is Phase.WAITING:
+        entry.event = None

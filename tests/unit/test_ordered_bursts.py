@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import pytest
 
 from gateway.delivery import Delivery
 from gateway.event import Event
+from gateway.paths import Path
 from gateway.ports import Account, SourceInfo
+from gateway.runtime import order
+from gateway.runtime.order import key_of
 from gateway.runtime.ordered_lane import OrderedLane
 from gateway.runtime.stats import RouteStats
 from tests.unit.lanes import FakePublisher, ManualClock
@@ -98,3 +101,32 @@ async def test_what_is_left_of_a_burst_does_not_begin_after_a_standstill() -> No
     clock.now += 2 * ACK_WAIT
     await asyncio.sleep(0)
     assert (begun, len(lane.window.entries)) == (before, 0)
+
+
+async def test_many_events_behind_one_key_are_opened_in_parts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each the key is read before anything of it begins, and a large body takes its time. Their order holds."""
+    clock, begun = ManualClock(), []
+
+    def slow_key(event: Event, path: Path) -> Hashable:
+        clock.now += TAKES
+        return key_of(event, path)
+
+    def note(event: Event) -> bool:
+        begun.append(event.meta.sequence)
+        return True
+
+    monkeypatch.setattr(order, "key_of", slow_key)
+    lane, source, publisher = of_slow(note, clock, "{key: one}")
+    longest = 0.0
+    for _ in range(3 * EVENTS):
+        began = clock.now
+        source.hand_out()
+        publisher.answer()
+        await asyncio.sleep(0)
+        lane.sweep()
+        longest = max(longest, clock.now - began)
+        clock.now += 0.01
+    assert begun == list(range(1, EVENTS + 1))
+    assert len(source.settled) == EVENTS
+    assert longest < ACK_WAIT / 2
+    assert not lane.window.entries
