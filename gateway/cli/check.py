@@ -37,6 +37,9 @@ class Checked:
 @json_option
 @click.option("--strict", is_flag=True, help="Warnings count as findings.")
 @click.option("--live", is_flag=True, help="Ask the servers of the config, too, whether they hold what it needs.")
+@click.option(
+    "--no-credentials", is_flag=True, help="Take each ${credential:...} as given, for a check that may not read them."
+)
 @timeout("How long --live waits for a server.")
 @click.argument("paths", nargs=-1, metavar="[FILE|FOLDER]...")
 @click.pass_context
@@ -47,6 +50,7 @@ def check(
     as_json: bool,
     strict: bool,
     live: bool,
+    no_credentials: bool,
     patience: float,
     paths: tuple[str, ...],
 ) -> None:
@@ -56,11 +60,21 @@ def check(
     Nothing is connected to, unless --live says so: then the servers are asked whether streams, durables and buckets are
     there and fit, and nothing is changed there. Findings go to stdout, warnings to stderr.
 
+    systemd lets only the service itself see its credentials, and no ExecReload. With --no-credentials they are not
+    read, nor are files of `nats` in their folder looked for. A notice names the values that could not be checked; all
+    else is checked as always.
+
     Exit codes: 0 clean, 1 findings, 2 wrong usage, 69 no connection within --timeout.
     """
+    if live and no_credentials:
+        raise click.UsageError("--live needs the credentials that --no-credentials leaves out", ctx)
     named = ctx.get_parameter_source("config") is click.core.ParameterSource.COMMANDLINE
     files = [config, *paths] if named or not paths else list(paths)
-    checked = list(check_all(files, disable))
+    checked = list(check_all(files, disable, credentials=not no_credentials))
+    for one in checked:
+        if one.loaded is not None and one.loaded.unread:
+            text = f"notice: {one.file}: not checked, for credentials are not read: {', '.join(one.loaded.unread)}"
+            click.echo(text, err=True)
     if live:
         checked = [_with_servers(one, patience) for one in checked]
     problems = [problem for one in checked for problem in one.problems]
@@ -78,7 +92,7 @@ def check(
         sys.exit(FINDINGS)
 
 
-def check_all(paths: Sequence[str], disable: Sequence[str] = ()) -> Iterator[Checked]:
+def check_all(paths: Sequence[str], disable: Sequence[str] = (), *, credentials: bool = True) -> Iterator[Checked]:
     """Check files and the configs in folders, each file once."""
     seen: set[str] = set()
     for path in paths:
@@ -93,12 +107,12 @@ def check_all(paths: Sequence[str], disable: Sequence[str] = ()) -> Iterator[Che
             real = os.path.realpath(file)
             if real not in seen:
                 seen.add(real)
-                yield check_file(file, disable)
+                yield check_file(file, disable, credentials=credentials)
 
 
-def check_file(file: str, disable: Sequence[str] = ()) -> Checked:
+def check_file(file: str, disable: Sequence[str] = (), *, credentials: bool = True) -> Checked:
     """Read a config and compile its routes, as far as that goes without a server."""
-    loaded = examine(file, disable=disable)
+    loaded = examine(file, disable=disable, credentials=credentials)
     _, more = compile_config(loaded.draft, loaded.registry)
     return Checked(file, len(loaded.draft.routes), loaded.tidy(more), loaded)
 

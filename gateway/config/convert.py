@@ -14,6 +14,7 @@ import msgspec
 
 from ..errors import ConfigProblem
 from ..problems import Code, Problem
+from ..values import Secret
 from .hints import beside
 from .leaves import INVALID, NOT_VALID_HERE, Leaves, has_fault
 from .limits import faults
@@ -61,7 +62,7 @@ class Converter(Leaves):
     def value(self, node: Node, wanted: Any, path: ConfigPath) -> Any:
         """The value of `node` as type `wanted`, or INVALID."""
         if node.faulty:
-            return INVALID
+            return _stand_in(node, wanted)
         base, metas = unwrap(wanted)
         special = self.special.get(base)
         if special is not None:
@@ -104,10 +105,14 @@ class Converter(Leaves):
             return make(**values)
         except ConfigProblem as problem:
             place, inner = find(node, problem.path), (*path, *problem.path)
+            if place.unread:  # what is refused may be what stands in
+                return INVALID
             if node.tainted:
                 return self.note(place, inner, Code.INVALID_VALUE, NOT_VALID_HERE)
             return self.note(place, inner, Code.INVALID_VALUE, problem.text, problem.hint)
         except (ValueError, TypeError) as error:
+            if node.unread:
+                return INVALID
             return self.note(node, path, Code.INVALID_VALUE, NOT_VALID_HERE if node.tainted else str(error))
 
     def _value(self, node: Node, base: Any, path: ConfigPath, instead: str = "") -> Any:
@@ -225,6 +230,20 @@ class Converter(Leaves):
 
     def _kinds(self, member: Any) -> frozenset[str]:
         return EVERY_KIND - {"null"} if unwrap(member)[0] in self.special else kinds(member)
+
+
+def _stand_in(node: Node, wanted: Any) -> Any:
+    """For a text that was not read the text that stands there, so that what is around it is checked; else INVALID.
+
+    As it stands, and no made-up one: what comes from two credentials is not the same.
+    """
+    if isinstance(node, ScalarNode) and node.unread:
+        bases = [unwrap(member)[0] for member in members(wanted) or (wanted,)]
+        if Secret in bases:
+            return Secret(node.text)
+        if str in bases or Any in bases or object in bases:
+            return node.text
+    return INVALID
 
 
 def _without_nulls(node: MappingNode, known: tuple[Field, ...]) -> MappingNode:

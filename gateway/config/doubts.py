@@ -81,7 +81,7 @@ def doubt_plugin_names(root: MappingNode, plugins: model.Plugins, registry: Regi
     for field, names in (("disable", plugins.disable), ("only", plugins.only or [])):
         listing = find_exact(root, "plugins", field)
         for index, name in enumerate(names):
-            if name in installed or not isinstance(listing, SequenceNode):
+            if name in installed or not isinstance(listing, SequenceNode) or listing.items[index].faulty:
                 continue
             node = listing.items[index]
             text = "no such plugin is installed" if node.tainted else f"no plugin called {quote(name)} is installed"

@@ -48,10 +48,16 @@ class Expansion(NamedTuple):
     text: str
     tainted: bool
     faults: tuple[Fault, ...]
+    unread: bool = False
+    """Holds a credential that was not to be read."""
 
     def __repr__(self) -> str:
         """Hide the text, which may be a secret."""
         return f"Expansion(tainted={self.tainted}, faults={self.faults})"
+
+
+class _UnreadError(Exception):
+    """A credential that is not to be read."""
 
 
 class _FaultError(Exception):
@@ -68,6 +74,8 @@ class Expander:
     folder: str
     reads: Reads = field(default_factory=Reads, repr=False)
     """Takes note of the files that are read."""
+    credentials: bool = True
+    """Whether credentials are read, or stay as they stand."""
 
     def expand(self, text: str) -> Expansion:
         """Fill in every placeholder; those that fail are left out and reported, all of them."""
@@ -75,7 +83,7 @@ class Expander:
             return Expansion(text, tainted=False, faults=())
         parts: list[str] = []
         faults: list[Fault] = []
-        tainted = False
+        tainted = unread = False
         end = 0
         for match in _PLACEHOLDER.finditer(text):
             parts.append(text[end : match.start()])
@@ -88,8 +96,11 @@ class Expander:
                 parts.append(self._value(match))
             except _FaultError as error:
                 faults.append(error.fault)
+            except _UnreadError:
+                unread = True
+                parts.append(match[0])
         parts.append(text[end:])
-        return Expansion("".join(parts), tainted, tuple(faults))
+        return Expansion("".join(parts), tainted, tuple(faults), unread)
 
     def _value(self, match: re.Match[str]) -> str:
         if match["other"]:
@@ -116,6 +127,8 @@ class Expander:
     def _credential(self, name: str) -> str:
         if "/" in name or name in (".", ".."):
             raise _FaultError(f"credential {quote(name)} is not a name", "a credential is named without folders")
+        if not self.credentials:
+            raise _UnreadError
         folder = self.env.get("CREDENTIALS_DIRECTORY")
         if not folder:
             raise _FaultError(

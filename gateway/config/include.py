@@ -39,15 +39,20 @@ class LoadedTree:
         return self.digest[:12]
 
 
-def load_tree(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ) -> LoadedTree:
-    """Read a config file and what it includes; all that is wrong is in `problems`, nothing is raised."""
+def load_tree(
+    path: str | os.PathLike[str], env: Mapping[str, str] = os.environ, *, credentials: bool = True
+) -> LoadedTree:
+    """Read a config file and what it includes; all that is wrong is in `problems`, nothing is raised.
+
+    Without `credentials` each `${credential:...}` stays as it stands, in a node that is `unread`.
+    """
     name = os.fspath(path)
     problems: list[Problem] = []
     reads = Reads()
     text = _read_file(name, problems, reads)
     if text is None:
         return LoadedTree(None, (), problems, _digest([]), complete=False, reads=reads)
-    return _Loader(name, env, problems, reads).load(text)
+    return _Loader(name, env, problems, reads, credentials=credentials).load(text)
 
 
 def load_text(text: str, file: str = "<text>", env: Mapping[str, str] = os.environ) -> LoadedTree:
@@ -56,16 +61,19 @@ def load_text(text: str, file: str = "<text>", env: Mapping[str, str] = os.envir
 
 
 class _Loader:
-    def __init__(self, file: str, env: Mapping[str, str], problems: list[Problem], reads: Reads) -> None:
+    def __init__(
+        self, file: str, env: Mapping[str, str], problems: list[Problem], reads: Reads, *, credentials: bool = True
+    ) -> None:
         self._reads = reads
         self._file = file
         self._folder = os.path.dirname(file)
         self._env = env
+        self._credentials = credentials
         self._problems = problems
         self._complete = True
 
     def load(self, text: str) -> LoadedTree:
-        root = read(text, self._file, Expander(self._env, self._folder, self._reads), self._problems)
+        root = read(text, self._file, self._expander(self._folder), self._problems)
         files = [(self._file, text)]
         names = [""]
         if isinstance(root, MappingNode) and (include := root.get("include")):
@@ -83,6 +91,9 @@ class _Loader:
         complete = self._complete and root is not None
         digest = _digest(list(zip(names, (content for _, content in files), strict=True)))
         return LoadedTree(root, tuple(files), self._problems, digest, complete, self._reads)
+
+    def _expander(self, folder: str) -> Expander:
+        return Expander(self._env, folder, self._reads, self._credentials)
 
     def _matches(self, include: Node) -> Iterator[str]:
         """The files an `include` names, relative to the main file's folder, each once."""
@@ -109,7 +120,7 @@ class _Loader:
 
     def _included(self, name: str, text: str, added: dict[str, list[Node]]) -> None:
         """Read one included file and put the items of its lists into `added`."""
-        root = read(text, name, Expander(self._env, os.path.dirname(name), self._reads), self._problems)
+        root = read(text, name, self._expander(os.path.dirname(name)), self._problems)
         if root is None:
             self._complete = False
         elif isinstance(root, MappingNode):

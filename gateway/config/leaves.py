@@ -40,7 +40,9 @@ class Leaves:
         self.problems = problems
 
     def note(self, place: Node | Key, path: ConfigPath, code: Code, text: str, hint: str = "") -> Any:
-        """Report a problem; gives INVALID."""
+        """Report a problem, unless the value was not read, and nobody knows what it is; gives INVALID."""
+        if isinstance(place, ScalarNode) and place.unread:
+            return INVALID
         self.problems.append(problem_at(place, path, code, text, hint))
         return INVALID
 
@@ -113,6 +115,6 @@ class Leaves:
 def has_fault(node: Node) -> bool:
     """Whether the reader has reported something in here already."""
     if isinstance(node, ScalarNode):
-        return node.faulty
+        return node.faulty and not node.unread
     children = node.items if isinstance(node, SequenceNode) else [child for _, child in node.entries]
     return any(has_fault(child) for child in children)

@@ -23,12 +23,13 @@ from .doubts import doubt_files, doubt_loggers, doubt_plugin_names, doubt_plugin
 from .flow import doubt_flow
 from .include import LoadedTree, load_text, load_tree
 from .leaves import INVALID
-from .look import find_exact
-from .merge import Place, merge, places, without_nulls
+from .look import find_exact, texts
+from .merge import Place, is_null, merge, places, without_nulls
 from .report import ConfigPath, problem_at
 from .shapes import Field, fields_of
 from .steps import PASSING, StepReader
 from .tree import MappingNode, Node, ScalarNode, SequenceNode, quote
+from .unread import unread_paths
 
 _ROUTE_EXAMPLE = (
     "routes: [{name: copy, source: {stream: ORDERS, subjects: [orders.>]}, targets: [{subject: copies.orders}]}]"
@@ -42,7 +43,8 @@ class Loaded:
     """What came of reading a config."""
 
     config: model.Config | None
-    """The config; None when it has errors. Missing plugins are none: they keep down the routes that need them."""
+    """The config; None when it has errors, or holds what was not read. Missing plugins are no error: they keep down the
+    routes that need them."""
     draft: model.Config
     """What could be read of it, good or not: only for finding more problems in it, never to run."""
     problems: list[Problem]
@@ -54,13 +56,17 @@ class Loaded:
     """Where the `defaults` stand."""
     effective_root: MappingNode
     """The tree with the defaults merged into the routes: where each effective value was written."""
+    unread: Sequence[str] = ()
+    """The paths of values that were taken as given, for they are credentials that were not to be read."""
 
     def tidy(self, more: Sequence[Problem]) -> list[Problem]:
         """All problems with `more` of them, sorted, each once; a fault in a default is one of `defaults`."""
-        hidden = places(self.effective_root, tainted=True)
+        hidden = places(self.effective_root, lambda node: node.tainted)
+        unread = places(self.effective_root, lambda node: node.unread)
         quiet = [
             replace(problem, hint="") if (problem.file, problem.line, problem.column) in hidden else problem
             for problem in more
+            if (problem.file, problem.line, problem.column) not in unread
         ]  # a component's hint may show the value it refuses
         return tidy([*self.problems, *quiet], self.tree, self.default_places)
 
@@ -88,9 +94,16 @@ def examine(
     env: Mapping[str, str] = os.environ,
     registry: Registry | None = None,
     disable: Sequence[str] = (),
+    *,
+    credentials: bool = True,
 ) -> Loaded:
-    """Read the config in a file, as far as it can be read; nothing is raised. `disable` are plugins to do without."""
-    return _Reading(load_tree(path, env), os.fspath(path), registry, disable).result()
+    """Read the config in a file, as far as it can be read; nothing is raised. `disable` are plugins to do without.
+
+    Without `credentials` nothing in systemd's folder of them is looked at, and what comes from there is taken as good.
+    """
+    hidden = None if credentials else env.get("CREDENTIALS_DIRECTORY", "")
+    tree = load_tree(path, env, credentials=credentials)
+    return _Reading(tree, os.fspath(path), registry, disable, hidden).result()
 
 
 def examine_text(
@@ -120,11 +133,19 @@ def _at_home(problem: Problem, default_places: frozenset[Place]) -> Problem:
 class _Reading:
     """Reads one tree."""
 
-    def __init__(self, tree: LoadedTree, file: str, registry: Registry | None, disable: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        tree: LoadedTree,
+        file: str,
+        registry: Registry | None,
+        disable: Sequence[str] = (),
+        hidden: str | None = None,
+    ) -> None:
         self.tree = tree
         self.file = file
         self.problems: list[Problem] = list(tree.problems)
         self.root = tree.root if isinstance(tree.root, MappingNode) else MappingNode(file, 1, 1, ())
+        self.unread = [] if hidden is None else unread_paths(self.root, hidden)
         self.registry = registry or load_plugins(*self._wanted_plugins(disable))
         self.steps = StepReader(self.registry)
         special = {model.Step: self.steps.read, model.Http: _read_http}
@@ -137,7 +158,7 @@ class _Reading:
     def result(self) -> Loaded:
         """Read everything."""
         tree = self.tree
-        if tree.root is not None and not isinstance(tree.root, MappingNode) and not _is_empty(tree.root):
+        if tree.root is not None and not isinstance(tree.root, MappingNode) and not is_null(tree.root):
             text = f"a config is a mapping, found {tree.root.kind}"
             self.problems.append(problem_at(tree.root, (), Code.WRONG_TYPE, text, f"begin with {_ROUTE_EXAMPLE}"))
         else:
@@ -148,29 +169,30 @@ class _Reading:
         self.problems.extend(check_streams(self.root.get("streams")))
         self.problems.extend(check_nats(self.root.get("nats")))
         self.problems.extend(doubt_flow(self.merged, self.root.get("streams")))
-        self.problems.extend(doubt_files(self.root.get("nats")))
+        files = doubt_files(self.root.get("nats"))
+        self.problems.extend(problem for problem in files if problem.path not in self.unread)
         self.problems.extend(doubt_loggers(self.root.get("log")))
         self.problems.extend(doubt_plugins(self.root, self.registry, self.problems))
         good = {name: value for name, value in top.items() if value is not INVALID and name != "?"}
         draft = model.Config(**good, routes=drafts, digest=tree.short_digest)
         problems = tidy(self.problems, tree, self.default_places)
-        usable = all(problem.is_warning or problem.code in PASSING for problem in problems)
+        usable = not self.root.unread and all(problem.is_warning or problem.code in PASSING for problem in problems)
         config = model.Config(**good, routes=routes, digest=tree.short_digest) if usable else None
         root = _with_routes(self.root, self.merged)
-        return Loaded(config, draft, problems, self.registry, tree, self.default_places, root)
+        return Loaded(config, draft, problems, self.registry, tree, self.default_places, root, self.unread)
 
     def _wanted_plugins(self, also: Sequence[str]) -> tuple[list[str], list[str] | None]:
         """`plugins.disable` and `plugins.only`, read before anything else: they decide what there is to check with."""
-        disable = [*_texts(find_exact(self.root, "plugins", "disable")), *also]
+        disable = [*texts(find_exact(self.root, "plugins", "disable")), *also]
         only = find_exact(self.root, "plugins", "only")
-        return disable, _texts(only) if isinstance(only, SequenceNode) else None
+        return disable, texts(only) if isinstance(only, SequenceNode) and not only.unread else None
 
     def _check_routes_there(self) -> None:
         """A config without any route is most likely not what somebody meant to run."""
         routes = self.root.get("routes")
         if not self.tree.complete or (routes is not None and routes.faulty):
             return
-        if routes is None or _is_empty(routes) or (isinstance(routes, SequenceNode) and not routes.items):
+        if routes is None or is_null(routes) or (isinstance(routes, SequenceNode) and not routes.items):
             text = "the file is empty" if not self.root.entries else "the config has no route"
             self.problems.append(Problem(self.file, 1, 1, Code.EMPTY, text, f"add one: {_ROUTE_EXAMPLE}"))
 
@@ -181,7 +203,7 @@ class _Reading:
 
     def _defaults(self) -> MappingNode | None:
         node = self.root.get("defaults")
-        if node is None or node.faulty or _is_empty(node):
+        if node is None or node.faulty or is_null(node):
             return None
         if not isinstance(node, MappingNode):
             text = f"expected a mapping, found {node.kind}"
@@ -195,7 +217,7 @@ class _Reading:
         """The good routes, and a draft of every one."""
         node = self.root.get("routes")
         if not isinstance(node, SequenceNode):
-            if node is not None and not node.faulty and not _is_empty(node):
+            if node is not None and not node.faulty and not is_null(node):
                 text = f"expected a list, found {node.kind}"
                 self.problems.append(
                     problem_at(node, ("routes",), Code.WRONG_TYPE, text, "begin each route with a dash: - name: ...")
@@ -251,7 +273,7 @@ class _Reading:
             return None
         wanted = self.registry.settings_type(name)
         if wanted is not None:
-            return self.converter.value(node if not _is_empty(node) else _nothing_at(node), wanted, path)
+            return self.converter.value(node if not is_null(node) else _nothing_at(node), wanted, path)
         if health is not None:
             return self.converter.note(
                 key, path, Code.UNKNOWN_FIELD, f"the plugin {name} has no settings", "take it out"
@@ -323,15 +345,5 @@ def _fields(cls: Any) -> tuple[Field, ...]:
     return known
 
 
-def _is_empty(node: Node) -> bool:
-    return node.kind == "null" and not node.faulty
-
-
 def _nothing_at(node: Node) -> MappingNode:
     return MappingNode(node.file, node.line, node.column, ())
-
-
-def _texts(node: Node | None) -> list[str]:
-    if not isinstance(node, SequenceNode):
-        return []
-    return [item.value for item in node.items if isinstance(item, ScalarNode) and isinstance(item.value, str)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 from .tree import Key, MappingNode, Node, ScalarNode
@@ -57,22 +58,22 @@ def _choice(default: MappingNode, own: MappingNode) -> MappingNode:
     return MappingNode(own.file, own.line, own.column, tuple(entries))
 
 
-def places(node: Node, *, tainted: bool = False) -> set[Place]:
-    """Where every key and value of a tree stands; with `tainted` only those that are or hold an expansion."""
+def places(node: Node, counts: Callable[[Node], bool] = lambda node: True) -> set[Place]:
+    """Where every key and value of a tree stands that `counts`, and whose parents do."""
     found: set[Place] = set()
-    if not tainted or node.tainted:
-        _collect(node, found, tainted=tainted)
+    if counts(node):
+        _collect(node, found, counts)
     return found
 
 
-def _collect(node: Node, found: set[Place], *, tainted: bool) -> None:
+def _collect(node: Node, found: set[Place], counts: Callable[[Node], bool]) -> None:
     found.add((node.file, node.line, node.column))
     if isinstance(node, MappingNode):
         for key, child in node.entries:
-            if not tainted or child.tainted:
+            if counts(child):
                 found.add((key.file, key.line, key.column))
-                _collect(child, found, tainted=tainted)
+                _collect(child, found, counts)
     elif not isinstance(node, ScalarNode):
         for item in node.items:
-            if not tainted or item.tainted:
-                _collect(item, found, tainted=tainted)
+            if counts(item):
+                _collect(item, found, counts)

@@ -170,6 +170,8 @@ class _Reader:
         quoted = bool(event.style) or tag in ("!", "str")
         value: Scalar = None
         faulty = bool(done.faults) or not known
+        if done.unread and not faulty:
+            return ScalarNode(self._file, *_place(event), event.value, event.value, quoted, True, True, unread=True)
         if not faulty:
             try:
                 value = _typed(done.text, "str" if quoted and tag in ("", "!") else tag)

@@ -50,6 +50,8 @@ class ScalarNode:
     """Took part in an expansion: the value may be a secret, and no problem may print it."""
     faulty: bool = False
     """A problem was already reported here and the value stands in for none: report nothing more about it."""
+    unread: bool = False
+    """Holds a credential that was not to be read: faulty too, but for no problem, and the value is `text`."""
 
     @property
     def kind(self) -> str:
@@ -86,6 +88,11 @@ class SequenceNode:
         """Whether any value inside may be a secret."""
         return any(item.tainted for item in self.items)
 
+    @property
+    def unread(self) -> bool:
+        """Whether any value inside holds a credential that was not read."""
+        return any(item.unread for item in self.items)
+
     def plain(self) -> list[Plain]:
         """The items as Python data, new on each call."""
         return [item.plain() for item in self.items]
@@ -110,6 +117,11 @@ class MappingNode:
     def tainted(self) -> bool:
         """Whether any value inside may be a secret."""
         return any(node.tainted for _, node in self.entries)
+
+    @property
+    def unread(self) -> bool:
+        """Whether any value inside holds a credential that was not read."""
+        return any(node.unread for _, node in self.entries)
 
     def get(self, text: str) -> Node | None:
         """The value of a key, or None without that key (a null value is a node)."""

@@ -2,6 +2,7 @@
 
 {"do": "publish", "subject": "in.x", "bodies": ["{}"]}    stored in a stream, in order
 {"do": "count", "stream": "OUT"}                          messages, and different bodies among them
+{"do": "subjects", "stream": "OUT"}                       those of its messages, sorted, each once
 {"do": "get", "url": "http://127.0.0.1:9464/readyz"}      the status, 0 when nobody answers, and the body
 """
 
@@ -39,6 +40,14 @@ async def count(stream: str) -> list[int]:
     return [state.messages, len(bodies)]
 
 
+async def subjects(stream: str) -> list[str]:
+    """The subjects of the messages a stream holds."""
+    client = await nats.connect(URL)
+    info = await client.jetstream(timeout=30).stream_info(stream, subjects_filter=">")
+    await client.close()
+    return sorted(info.state.subjects or {})
+
+
 async def get(url: str) -> list[Any]:
     """GET a page of a gateway."""
     return await asyncio.to_thread(_get, url)
@@ -55,7 +64,7 @@ def _get(url: str) -> list[Any]:
 
 
 async def _main() -> None:
-    does = {"publish": publish, "count": count, "get": get}
+    does = {"publish": publish, "count": count, "subjects": subjects, "get": get}
     for line in sys.stdin:
         told = json.loads(line)
         try:
