@@ -148,6 +148,14 @@ def test_what_was_not_read_is_never_a_config_to_run() -> None:
     assert loaded.problems == []
 
 
+class Up(msgspec.Struct, tag="up"):
+    """One of two."""
+
+
+class Down(msgspec.Struct, tag="down"):
+    """The other one."""
+
+
 class Picky(Filter, name="picky"):
     """Refuses what it can, early and late."""
 
@@ -157,12 +165,13 @@ class Picky(Filter, name="picky"):
         way: Literal["up", "down"] = "up"
         name: str = "good"
         low: int = 0
+        either: Up | Down = msgspec.field(default_factory=Up)
 
         def __post_init__(self) -> None:
             if self.name != "good":
                 raise ConfigProblem(("name",), "no good name")
             if self.word.reveal() != "good" and self.low > 99:
-                raise ValueError("no good word")
+                raise ValueError("no good word") if self.low == 100 else ConfigProblem((), "no good word")
 
     def prepare(self) -> None:
         if self.config.low < 0:
@@ -189,8 +198,9 @@ def test_a_component_s_refusal_of_a_credential_is_not_believed(field: str) -> No
     assert picky(f'{field}: "${{credential:x}}"') == []
 
 
-def test_nor_is_a_refusal_of_settings_as_a_whole_that_hold_one() -> None:
-    assert picky('word: "${credential:x}", low: 100') == []
+@pytest.mark.parametrize("settings", ["low: 100", "low: 101", 'either: {type: "${credential:y}"}'])
+def test_nor_is_a_refusal_of_settings_as_a_whole_that_hold_one(settings: str) -> None:
+    assert picky(f'word: "${{credential:x}}", {settings}') == []
 
 
 def test_what_a_component_refuses_beside_a_credential_is_found() -> None:
