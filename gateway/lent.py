@@ -100,7 +100,7 @@ class Context(Protocol):
 
     @property
     def log(self) -> logging.Logger:
-        """A logger that names plugin and route."""
+        """A logger that names plugin and route; give a warning its `event`: `extra={"event": "acme.stale"}`."""
         ...
 
     @property

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from gateway.config.loader import examine_text
+from gateway.observe.lines import JsonFormatter
 from gateway.registry import Status, load_plugins
 from gateway.routing.compile import compile_config
 from gateway.routing.run import Passed, Stopped, run
@@ -55,6 +58,18 @@ def test_the_kit_does_with_it_what_the_page_says() -> None:
     block = re.search(r"```python test\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert block is not None
     exec(block[1], {"acme_gateway": module, "Above": module.Above})
+
+
+def test_a_line_logged_as_the_page_says_has_a_code_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    """The block marked as a line runs as it stands; without its event the code would be another."""
+    block = re.search(r"```python line\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert block is not None
+    component = SimpleNamespace(context=SimpleNamespace(log=logging.getLogger("gateway.plugin.acme")))
+    exec(block[1], {"self": component, "age": 90})
+    (record,) = caplog.records
+    line = json.loads(JsonFormatter().format(record))
+    assert (line["event"], line["code"], line["message"]) == ("acme.stale", "acme-stale", "the table is 90 s old")
+    assert f"here `{line['code']}`" in PAGE.read_text(encoding="utf-8")
 
 
 def test_the_plugin_of_the_page_loads_and_decides() -> None:
