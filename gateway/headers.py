@@ -14,6 +14,9 @@ END = b"\r\n"
 MAX_BLOCK = 65_535
 """Bytes a header block may have at most; the server refuses a larger one (10097)."""
 
+_WHOLE = frozenset({"traceparent", "tracestate"})
+"""Headers of which the last one sent would say something else than all of them."""
+
 _NAME = re.compile(r"[!-9;-~]+")
 _UNSAFE_VALUE = re.compile(r"[\r\n\x00\ud800-\udc7f\udd00-\udfff]")
 """Of the surrogates only those that stand for bytes can be written."""
@@ -21,7 +24,7 @@ _UNSAFE_VALUE = re.compile(r"[\r\n\x00\ud800-\udc7f\udd00-\udfff]")
 
 class Headers(Mapping[str, str]):
     """The headers of one event: names in any case, one value a name (the last one sent; a `tracestate` that was sent in
-    several parts is put together).
+    several parts is put together, and so are several of `traceparent`, of which none is valid).
 
     A value that is not UTF-8 keeps its bytes as surrogate escapes, so that it leaves as it came.
     """
@@ -44,9 +47,11 @@ class Headers(Mapping[str, str]):
             if colon:
                 text = name.decode("utf-8", "surrogateescape").strip()
                 headers._values[text.lower()] = (text, value.decode("utf-8", "surrogateescape").strip())
-        if len(headers._values) < len(parts) - 3 and "tracestate" in headers:
-            values = [line.partition(b":")[2].strip() for line in lines(block) if name_of(line) == b"tracestate"]
-            headers._values["tracestate"] = ("tracestate", b",".join(values).decode("utf-8", "surrogateescape"))
+        if len(headers._values) < len(parts) - 3:
+            for whole in headers._values.keys() & _WHOLE:
+                sent = whole.encode()
+                values = [line.partition(b":")[2].strip() for line in lines(block) if name_of(line) == sent]
+                headers._values[whole] = (whole, b",".join(values).decode("utf-8", "surrogateescape"))
         return headers
 
     def __getitem__(self, name: str) -> str:

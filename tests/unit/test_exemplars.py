@@ -68,8 +68,19 @@ def test_the_trace_of_an_event_is_kept_in_the_bucket_it_falls_in(bed: TestBed) -
         b"NATS/1.0\r\ntraceparent\r\n\r\n",
         b"NATS/1.0\r\ntraceparent: \xff\xfe\r\n\r\n",
         b"\x00",
+        block(OTHER_TRACE)[:-2] + block(TRACE).removeprefix(b"NATS/1.0\r\n"),
     ],
-    ids=["no headers", "no trace", "not recorded", "zeros", "not hexadecimal", "no colon", "not UTF-8", "no block"],
+    ids=[
+        "no headers",
+        "no trace",
+        "not recorded",
+        "zeros",
+        "no hexadecimal",
+        "no colon",
+        "no UTF-8",
+        "no block",
+        "two",
+    ],
 )
 def test_what_is_no_recorded_trace_is_no_exemplar_and_no_trouble(bed: TestBed, header_block: bytes) -> None:
     """An exemplar that leads nowhere is worse than none; and an event is settled whatever its headers say."""

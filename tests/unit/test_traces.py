@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway import Event
+from gateway import Event, Transform
 from gateway.delivery import Delivery
 from gateway.headers import Headers
 from gateway.records import StoredMessage
@@ -101,15 +101,19 @@ def test_a_state_that_is_not_legal_ends_here_and_the_trace_goes_on(state: bytes)
 @pytest.mark.parametrize("lines", [*([broken] for broken in BROKEN), []])
 def test_without_a_valid_parent_neither_it_nor_the_state_goes_on(lines: list[bytes]) -> None:
     """Whoever is downstream begins a trace of its own, as it does for an event that never had one."""
-    [copy] = copies_of(route_of(), sent(*lines, STATE, b"X: 1"))
-    assert trace_lines(copy) == []
-    assert b"\r\nX: 1\r\n" in copy.header_block
+    for route in (route_of(), route_of(transform(replaced_headers))):
+        [copy] = copies_of(route, sent(*lines, STATE, b"X: 1"))
+        assert trace_lines(copy) == []
+        assert b"\r\nX: 1\r\n" in copy.header_block
 
 
 @pytest.mark.parametrize("lines", [*([broken, STATE] for broken in BROKEN), [STATE], []])
-def test_where_spans_are_made_an_event_without_a_valid_parent_begins_a_trace(lines: list[bytes]) -> None:
+@pytest.mark.parametrize("steps", [[], [transform(replaced_headers)]], ids=["as it came", "headers replaced"])
+def test_where_spans_are_made_an_event_without_a_valid_parent_begins_a_trace(
+    lines: list[bytes], steps: list[type[Transform]]
+) -> None:
     """The same one on all its copies, in its record and after a redelivery."""
-    route = beginning(route_of(targets=TWO))
+    route = beginning(route_of(*steps, targets=TWO))
     first, second = copies_of(route, sent(*lines))
     begun = trace_of(route, MessageIds(route, CREATED), sent(*lines))
     assert begun is not None
