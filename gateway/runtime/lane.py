@@ -246,8 +246,7 @@ class Lane:
     def sweep(self) -> None:
         """Everything that depends on time: in-progress, time-outs, pauses, probes, the watchdog of the pulls."""
         now = self._now()
-        asleep = now - self._last_sweep
-        self._last_sweep = now
+        asleep, self._last_sweep = now - self._last_sweep, now
         self.stats.in_flight = len(self.window.entries)
         if asleep > self._ack_wait:
             self._forget(f"this process stood still for {asleep:.0f} s, longer than ack-wait")
@@ -290,8 +289,7 @@ class Lane:
 
     def refill(self) -> None:
         """Ask for more, as far as the window has room and every target takes what it is sent."""
-        source = self._source
-        window = self.window
+        source, window = self._source, self.window
         wanted = source.wanted
         room = self._max_in_flight + self._spare - len(window.entries) - wanted
         if room < self._refill_at and (wanted or room < 1):
