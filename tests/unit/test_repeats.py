@@ -234,6 +234,22 @@ def test_memory_is_bounded_and_no_line_of_a_flood_of_names_is_lost(stream: io.St
     assert told(stream) == 10_000
 
 
+def test_what_was_not_repeated_makes_room(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the first things a process ever told would be the only ones with lines of their own."""
+    monkeypatch.setattr(repeats, "MOST", 2)
+    assert [clock.log(code=code) for code in ("a", "b")] == [True, True]
+    clock.now += 30
+    assert [clock.log(code=code) for code in ("c", "d", "c")] == [True, True, False]
+
+
+def test_a_line_with_a_number_has_the_time_at_which_it_is_told(clock: Clock) -> None:
+    """Lines stand in the order of their times."""
+    for _ in range(2):
+        clock.log(created=0.0, msecs=0.0)
+    clock.passed(30)
+    assert clock.written[0].created > 0
+
+
 @pytest.mark.parametrize("odd", [["a list"], object(), float("nan"), None])
 def test_no_field_is_too_odd_to_be_compared(odd: object, stream: io.StringIO) -> None:
     """A plugin's own line has whatever it likes where the gateway has names."""
