@@ -5,6 +5,8 @@ PYTHON ?= python3
 UV ?= $(shell command -v uv 2>/dev/null)
 ARGS ?=
 BIN := .venv/bin
+# Where it is set, each worker of the tests and each gateway they start would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 PLUGINS := $(wildcard plugins/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
