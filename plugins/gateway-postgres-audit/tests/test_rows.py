@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway import AuditRecord, ConfigProblem, Outcome, Secret
+from gateway.records import TargetRecord
 from gateway_postgres_audit.rows import COLUMNS, MAX_KEY, arguments
 from gateway_postgres_audit.settings import usable_dsn
 
+README = Path(__file__).parents[1] / "README.md"
 DSN = Secret("postgresql://u:hunter2@db.example:5432/audit?sslmode=require")
 
 
@@ -29,6 +33,13 @@ def row(**fields: Any) -> dict[str, Any]:
 def test_every_field_of_a_record_has_its_column() -> None:
     """Whoever adds one to the gateway is told here. `sampled` says nothing of the event."""
     assert {*AuditRecord.__struct_fields__} - {"sampled"} == {*COLUMNS}
+
+
+def test_the_readme_names_every_column_and_every_field_of_a_copy() -> None:
+    """Nobody can ask for what nobody says is there."""
+    told = re.search(r"`gateway_audit` has a column(.*?)\n\n", README.read_text(), re.DOTALL)
+    assert told
+    assert {*COLUMNS, *TargetRecord.__struct_fields__} <= set(re.findall(r"[a-z_]+", told[1]))
 
 
 @pytest.mark.parametrize(
