@@ -45,6 +45,11 @@ class Lookups:
         """Nothing waits any more."""
         self._waiting.clear()
 
+    def let_go(self, entry: Entry) -> None:
+        """An event begins anew: what is found out is not said to copies that it had before."""
+        for waiting in self._waiting.values():
+            waiting[:] = [(other, copy) for other, copy in waiting if other is not entry]
+
     async def _resolve(self, subject: str) -> None:
         # Several targets may share a subject; those that name a stream name the same one, or one would be wrong.
         targets = [copy.target for _, copy in self._waiting.get(subject, ()) if copy.target is not None]

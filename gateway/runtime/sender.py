@@ -156,6 +156,7 @@ class Sender:
             circuit.held.pop(copy, None)
             circuit.release(copy, self._now())
             self._expect_no_more(copy)
+        self._lookups.let_go(entry)
         self._window.remember(entry)
         entry.copies, entry.letter, entry.fault, entry.due = [], None, None, NEVER
 
