@@ -112,7 +112,10 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """`12:03:04.123 INFO  route up route=eu-orders`, in local time."""
+    """`12:03:04.123 INFO  route up route=eu-orders`, in local time.
+
+    The event is named where a code does not give it away: docs and alerts call lines by it.
+    """
 
     def __init__(self, secrets: Callable[[], Secrets] = Secrets) -> None:
         super().__init__()
@@ -129,6 +132,9 @@ class TextFormatter(logging.Formatter):
             message = f"{message} (repeated {extras.pop('repeated'):,} times)"
         parts = [f"{clock}.{int(record.msecs):03d} {level:<5}", _escaped(secrets.out_of(message))]
         if code := _code(record):
+            event = event_of(record)
+            if event and code != code_of(event):
+                parts.append(f"event={_quoted(event)}")
             parts.append(f"code={_quoted(code)}")
         parts += [f"{_quoted(_text(name))}={_field(value, secrets)}" for name, value in extras.items()]
         if record.name.partition(".")[0] != "gateway":

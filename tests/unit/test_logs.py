@@ -92,6 +92,17 @@ def test_every_warning_has_a_code_its_own_or_its_event_s(
         assert re.findall(r" code=(\S+)", stream.getvalue()) == ([] if code is None else [code])
 
 
+def test_a_readable_line_names_its_event_where_the_code_is_another_one(stream: io.StringIO) -> None:
+    """Docs and alerts call a line by its event: `nats.deaf` is read off its code, `target.held` is not."""
+    logs.setup("info", "text", {}, stream)
+    log.warning("held", extra={"event": "target.held", "code": "stream-full"})
+    log.warning("deaf", extra={"event": "nats.deaf"})
+    log.info("up", extra={"event": "route.up"})
+    log.warning("odd", extra={"event": 'a "b', "code": "c"})
+    said = [line.split(" ", 2)[2].strip() for line in stream.getvalue().splitlines()]
+    assert said == ["held event=target.held code=stream-full", "deaf code=nats-deaf", "up", r'odd event="a \"b" code=c']
+
+
 def test_an_exception_is_one_line_of_error_and_a_trace(stream: io.StringIO) -> None:
     logs.setup("info", "json", {}, stream)
     try:
@@ -234,7 +245,9 @@ def test_text_is_one_readable_line(stream: io.StringIO) -> None:
     logging.getLogger("asyncio").error("oh")
     first, second = stream.getvalue().splitlines()
     assert re.fullmatch(
-        r'\d\d:\d\d:\d\d\.\d{3} WARN  route down: no stream code=no-stream route=eu why="not there" s=0\.5', first
+        r"\d\d:\d\d:\d\d\.\d{3} WARN  route down: no stream"
+        r' event=route\.down code=no-stream route=eu why="not there" s=0\.5',
+        first,
     )
     assert second.endswith(" ERROR oh code=foreign logger=asyncio")
 
