@@ -21,6 +21,8 @@ UNITS = ROOT / "systemd"
 
 OPT = "/opt/nats-event-gateway"
 """Where the gateway is installed in the guest, as the guide says."""
+PATHS = f"{OPT}/source:{OPT}/packages:/opt/plugins"
+"""Where Python finds them."""
 _LIB = f"{OPT}/python/lib"
 """An interpreter that was built shared looks for its library where it was installed, which may be in a home."""
 _PYTHON = f"{OPT}/python/bin/python{sys.version_info.major}.{sys.version_info.minor}"
@@ -68,15 +70,13 @@ class Guest:
 
     def _install(self) -> None:
         self.write(f"{OPT}/bin/gateway", f'#!/bin/sh\nLD_LIBRARY_PATH={_LIB} exec {_PYTHON} -m gateway "$@"\n', 0o755)
+        self.write("/usr/local/bin/gateway", (UNITS / "gateway.sh").read_text(), 0o755)
         self.write("/etc/systemd/system/nats-server.service", NATS)
         # As a drop-in, since in the guest the packages are not in the interpreter's own folder.
-        paths = f"{OPT}/source:{OPT}/packages:/opt/plugins"
         for unit in UNITS.glob("*.service"):
             self.write(f"/etc/systemd/system/{unit.name}", unit.read_text())
-            self.write(f"/etc/systemd/system/{unit.name}.d/0-test.conf", f"[Service]\nEnvironment=PYTHONPATH={paths}\n")
-        target = self.files / "usr/local/bin/nats-server"
-        target.parent.mkdir(parents=True)
-        shutil.copy(server_binary(), target)
+            self.write(f"/etc/systemd/system/{unit.name}.d/0-test.conf", f"[Service]\nEnvironment=PYTHONPATH={PATHS}\n")
+        shutil.copy(server_binary(), self.files / "usr/local/bin/nats-server")
 
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
         """Write a file: of the running guest, or one that it will boot with."""
@@ -136,8 +136,7 @@ class Guest:
     def tell(self, do: str, **what: Any) -> Any:
         """Let `inside.py` do something; its answer. One process for all: an interpreter takes long to start."""
         if self._hand is None:
-            paths = f"PYTHONPATH={OPT}/source:{OPT}/packages"
-            program = ["env", paths, f"LD_LIBRARY_PATH={_LIB}", _PYTHON, "-m", "tests.systemd.inside"]
+            program = ["env", f"PYTHONPATH={OPT}/source:{OPT}/packages", f"LD_LIBRARY_PATH={_LIB}", _PYTHON, "-m", "tests.systemd.inside"]
             self._hand = subprocess.Popen(
                 [*self._inside(), *program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from .conftest import CONFIG, HANG, different, drop_in, page, publish, stored
-from .guest import OPT, UNITS, Guest
+from .guest import OPT, PATHS, UNITS, Guest
 
 OTHER = CONFIG.replace("name: one", "name: two").replace("out.one", "out.two")
 
@@ -151,6 +151,23 @@ def test_credentials_are_read_and_shown_to_nobody(guest: Guest) -> None:
     publish(guest, "{}")
     wait(lambda: stored(guest) == 1, "published under the subject in the credential")
     assert "secret-word" not in guest.journal("gateway") + guest.run("systemctl", "status", "gateway").stdout
+
+
+def test_the_command_in_root_s_shell_reads_what_the_service_reads(guest: Guest) -> None:
+    """Its variables and its credentials; the bare program has neither, and says so."""
+    guest.write("/etc/gateway/credentials/word", "secret-word\n", 0o600)
+    guest.write("/etc/gateway/gateway.env", "FIRST=out\n")
+    guest.write("/etc/gateway/2.env", "FIRST=out.second\n")
+    guest.write("/etc/gateway/gateway.yaml", CONFIG.replace("out.one", '"${FIRST}.${credential:word}"'))
+    drop_in(guest, "[Service]\nLoadCredential=word:/etc/gateway/credentials/word\n")
+    guest.run("systemctl", "start", "gateway")
+    bare = guest.run("env", f"PYTHONPATH={PATHS}", f"{OPT}/bin/gateway", "check", check=False)
+    assert "credential \"word\" is not there: $CREDENTIALS_DIRECTORY is not set" in bare.stdout + bare.stderr
+    guest.run("env", f"PYTHONPATH={PATHS}", "gateway", "check", "--live")
+    instance = guest.run(
+        "env", f"PYTHONPATH={PATHS}", "GATEWAY_ENV=/etc/gateway/2.env", "gateway", "permissions", "--json"
+    )
+    assert "out.second.secret-word" in instance.stdout
 
 
 def test_with_credentials_too_a_bad_config_fails_the_reload_and_a_good_one_is_taken(guest: Guest) -> None:
