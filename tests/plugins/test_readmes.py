@@ -27,7 +27,7 @@ def test_it_compiles(folder: Folder, block: str) -> None:
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_the_manual_is_whole(folder: Folder) -> None:
     """How to install it, how to set it up, where it ends, what it costs."""
-    assert f"pip install {folder.name}" in folder.readme
+    assert f"pip install ./plugins/{folder.name}\n" in folder.readme
     for title in ("## Settings", "## Limits", "## Cost"):
         assert title in folder.readme, title
     assert any(param.values[0] is folder for param in BLOCKS), "an example"
