@@ -136,7 +136,14 @@ class Guest:
     def tell(self, do: str, **what: Any) -> Any:
         """Let `inside.py` do something; its answer. One process for all: an interpreter takes long to start."""
         if self._hand is None:
-            program = ["env", f"PYTHONPATH={OPT}/source:{OPT}/packages", f"LD_LIBRARY_PATH={_LIB}", _PYTHON, "-m", "tests.systemd.inside"]
+            program = [
+                "env",
+                f"PYTHONPATH={OPT}/source:{OPT}/packages",
+                f"LD_LIBRARY_PATH={_LIB}",
+                _PYTHON,
+                "-m",
+                "tests.systemd.inside",
+            ]
             self._hand = subprocess.Popen(
                 [*self._inside(), *program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )

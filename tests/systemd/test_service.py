@@ -162,7 +162,7 @@ def test_the_command_in_root_s_shell_reads_what_the_service_reads(guest: Guest) 
     drop_in(guest, "[Service]\nLoadCredential=word:/etc/gateway/credentials/word\n")
     guest.run("systemctl", "start", "gateway")
     bare = guest.run("env", f"PYTHONPATH={PATHS}", f"{OPT}/bin/gateway", "check", check=False)
-    assert "credential \"word\" is not there: $CREDENTIALS_DIRECTORY is not set" in bare.stdout + bare.stderr
+    assert 'credential "word" is not there: $CREDENTIALS_DIRECTORY is not set' in bare.stdout + bare.stderr
     guest.run("env", f"PYTHONPATH={PATHS}", "gateway", "check", "--live")
     instance = guest.run(
         "env", f"PYTHONPATH={PATHS}", "GATEWAY_ENV=/etc/gateway/2.env", "gateway", "permissions", "--json"
