@@ -11,6 +11,7 @@ from ..errors import RouteFault
 from ..values import Duration
 from . import pin
 from .api import CONSUMER_EXISTS, CONSUMER_NOT_FOUND, CONSUMER_NOT_STORED, REMOVAL, ApiDenied, ApiError, JetStreamApi
+from .by_hand import consumer_line
 from .replicas import Replicas
 from .updates import Update
 
@@ -51,6 +52,11 @@ class Durable:
     def overdue(self) -> bool:
         """Whether it was found to differ from the config, could not be changed then, and may be now."""
         return self._update.overdue
+
+    def advice(self, stream: dict[str, Any]) -> str:
+        """How to come by it where the gateway may not make it."""
+        wanted = self._wanted() | self._resumed(stream)
+        return f"make it: {consumer_line(self._source.stream, wanted)}, or set source.manage to create"
 
     def stood_at(self, info: dict[str, Any]) -> None:
         """The consumer was looked at."""
@@ -138,7 +144,7 @@ class Durable:
             raise RouteFault(
                 "no-consumer",
                 f"stream {source.stream} has no durable {source.durable}",
-                "make it, or set source.manage to create",
+                self.advice(stream),
             )
         wanted = self._wanted() | self._resumed(stream)
         try:

@@ -135,7 +135,7 @@ class Inspection:
         except ApiError as error:
             if error.err_code != CONSUMER_NOT_FOUND:
                 raise
-            async for finding in self._new_durable(source, stream):
+            async for finding in self._new_durable(source, stream, durable):
                 yield finding
             return
         for remark in remarks:
@@ -144,11 +144,13 @@ class Inspection:
             text = f"the durable {source.durable} differs: {difference}"
             yield Finding(("source",), text, "manage: update changes it", warning=True)
 
-    async def _new_durable(self, source: model.Source, stream: dict[str, Any]) -> AsyncIterator[Finding]:
+    async def _new_durable(
+        self, source: model.Source, stream: dict[str, Any], durable: Durable
+    ) -> AsyncIterator[Finding]:
         """It is to be made, which some streams do not allow."""
         if source.manage == "verify":
             text = f"stream {source.stream} has no durable {source.durable}"
-            yield Finding(("source", "manage"), text, "make it, or set manage to create")
+            yield Finding(("source", "manage"), text, durable.advice(stream))
         if stream["config"].get("retention") != "workqueue":
             return
         wanted = [str(subject) for subject in source.subjects]

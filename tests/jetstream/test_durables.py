@@ -142,11 +142,29 @@ async def test_verify_makes_no_durable_and_says_what_to_do(
 ) -> None:
     gateway = await run_gateway({"routes": [route(source={"manage": "verify"})]}, wait=False)
     stats = await gateway.down("no-consumer")
-    assert "set source.manage to create" in stats.reason
+    line = "nats consumer add IN gateway-r --pull --deliver all --filter 'in.>' --ack explicit --wait 2s --max-pending"
+    assert f"make it: {line} " in stats.reason
+    assert "--max-deliver=-1 --defaults, or set source.manage to create" in stats.reason
     await make_consumer(nc)
     await gateway.up()
     await js.publish("in.a", b"1")
     await arrived(nc, "OUT", 1)
+
+
+async def test_a_lost_durable_that_began_with_new_is_to_be_made_where_it_stood(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    """`--deliver new` would skip what came while it was away."""
+    await make_consumer(nc)
+    gateway = await run_gateway({"routes": [route(source={"manage": "verify", "start": "new"})]})
+    await js.publish("in.a", b"1")
+    await arrived(nc, "OUT", 1)
+    await settled(nc)
+    await gateway.stop()
+    gateway = await run_gateway({"routes": [route(source={"manage": "verify", "start": "new"})]})
+    await api(nc, "CONSUMER.DELETE.IN.gateway-r")
+    stats = await gateway.down("no-consumer")
+    assert "--pull --deliver 2 " in stats.reason
 
 
 async def test_only_update_changes_a_durable(nc: Client, run_gateway: RunGateway, route: Route) -> None:
