@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 import click
@@ -13,7 +14,7 @@ from ..jetstream.oneshot import OneShot
 from .asking import ended, notice, settings
 from .dlq_options import Asked, compiled, looking, selecting
 from .dlq_words import beside, instant, printable
-from .options import json_option
+from .options import given_config, json_option
 from .words import count, table
 
 
@@ -43,9 +44,31 @@ def stats(config: str, patience: float, as_json: bool, **given: Any) -> None:
     if as_json:
         click.echo(json.dumps(_document(names, counts, found), indent=2))
         return
-    click.echo("\n".join(_lines(names, counts)))
+    click.echo("\n".join(_lines(names, counts, _Commands(click.get_current_context(), asked))))
     for line in beside(found.no_letters, found.of_others):
         notice(line)
+
+
+class _Commands:
+    """What to do next, to copy: with the config, the stream and the gateway that this was called with."""
+
+    def __init__(self, ctx: click.Context, asked: Asked) -> None:
+        self._config = given_config(ctx)
+        self._asked = asked
+
+    def show(self, stream: str | None, sequence: int) -> str:
+        """Look at one letter; several streams may have its sequence, unless one is named."""
+        stream = self._asked.stream or stream
+        return self._line("show", *(("--stream", stream) if stream else ()), str(sequence))
+
+    def redrive(self, route: str, code: str) -> str:
+        """See what sending some again would do."""
+        asked = (("--stream", self._asked.stream), ("--gateway", self._asked.gateway))
+        words = [word for option, value in asked if value for word in (option, value)]
+        return self._line("redrive", *words, "--route", route, "--code", code, "--dry-run")
+
+    def _line(self, name: str, *words: str) -> str:
+        return printable(shlex.join(["gateway", "dlq", name, *self._config, *words]))
 
 
 def _document(names: list[str], counts: Stats, found: Found) -> dict[str, Any]:
@@ -64,7 +87,7 @@ def _document(names: list[str], counts: Stats, found: Found) -> dict[str, Any]:
     }
 
 
-def _lines(names: list[str], counts: Stats) -> list[str]:
+def _lines(names: list[str], counts: Stats, commands: _Commands) -> list[str]:
     where = ", ".join(names)
     if counts.oldest is None or counts.newest is None:
         return [f"no dead letters in {where}"]
@@ -85,6 +108,7 @@ def _lines(names: list[str], counts: Stats) -> list[str]:
     if counts.omitted:
         lines.append(f"{count(counts.omitted)} without the original headers")
     route, code, _ = by[0]
-    lines.append(f"look at one:  gateway dlq list --route {printable(route)} --code {printable(code)} --limit 1")
-    lines.append(f"send again:   gateway dlq redrive --route {printable(route)} --code {printable(code)} --dry-run")
+    stream, sequence = counts.examples[route, code]
+    lines.append(f"look at one:  {commands.show(stream if len(names) > 1 else None, sequence)}")
+    lines.append(f"send again:   {commands.redrive(route, code)}")
     return lines

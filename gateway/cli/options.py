@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import click
+from click.core import ParameterSource
 
 from ..errors import ConfigProblem
 from ..values import Duration
@@ -22,6 +23,12 @@ config_option = click.option(
     show_envvar=True,
     help="The config file.",
 )
+
+
+def given_config(ctx: click.Context) -> list[str]:
+    """The option `-c` as a command was called with it, for others like it; nothing when it was not."""
+    given = ctx.get_parameter_source("config") is ParameterSource.COMMANDLINE
+    return ["-c", str(ctx.params["config"])] if given else []
 
 
 def _switched_off(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:

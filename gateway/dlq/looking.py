@@ -62,6 +62,8 @@ class Stats:
         self.bytes = 0
         self.routes: dict[str, Counter[str]] = {}
         """By route, then by code."""
+        self.examples: dict[tuple[str, str], tuple[str, int]] = {}
+        """A letter of each route and code: its stream and its sequence."""
         self.targets: Counter[str] = Counter()
         """Failed targets, as `route/target`."""
         self.redriven = 0
@@ -75,6 +77,7 @@ class Stats:
         self.letters += 1
         self.bytes += len(letter.data) + len(letter.header_block)
         self.routes.setdefault(letter.route, Counter())[letter.code] += 1
+        self.examples[letter.route, letter.code] = letter.stream, letter.sequence
         self.targets.update(f"{letter.route}/{target}" for target in letter.failed_targets)
         self.redriven += letter.redrives > 0
         self.omitted += letter.omitted
