@@ -212,8 +212,8 @@ class Publisher(Protocol):
         """Whether there is a stream of this name; None when it cannot be known now."""
         ...
 
-    def advice(self, target: str) -> str:
-        """How to make the stream that a target lacks; empty when nobody knows."""
+    def advice(self, target: str | None) -> str:
+        """How to make the stream that a target lacks, or None: the dead letters; empty when nobody knows."""
         ...
 
     @property

@@ -121,8 +121,8 @@ class ProvingPublisher:
         """Whether there is a stream of this name; None when nobody says."""
         return await self._inner.has_stream(stream)
 
-    def advice(self, target: str) -> str:
-        """How to make the stream that a target lacks."""
+    def advice(self, target: str | None) -> str:
+        """How to make the stream that a target lacks, or None: the dead letters."""
         return self._inner.advice(target)
 
     @property

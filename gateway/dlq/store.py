@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from itertools import chain
 from typing import Any, TypeVar
 
 from ..config import model
 from ..errors import Retry
 from ..jetstream.api import STREAM_NOT_FOUND, ApiDenied, ApiError, ApiUnavailable, JetStreamApi
 from ..jetstream.reader import StreamReader
+from ..jetstream.streams import letters_line
 from ..records import StoredMessage
 from ..routing.redrive import Letter
 from ..templates import fixed_text
@@ -157,26 +159,36 @@ async def find_streams(
 
     A route whose letters no stream takes is noted. Raises Retry when there is none at all, or nobody answers.
     """
-    names = [named] if named is not None else await _taking(api, letter_subjects(config), set(routes), notice)
+    names = [named] if named is not None else await _taking(api, config, set(routes), notice)
     return [DeadLetters(api, reader, await _asked(api.stream_info(name), name), patience) for name in names]
 
 
 async def _taking(
-    api: JetStreamApi, subjects: dict[str, str], routes: set[str], notice: Callable[[str], None]
+    api: JetStreamApi, config: model.Config, routes: set[str], notice: Callable[[str], None]
 ) -> list[str]:
+    subjects = letter_subjects(config)
     # The letters of a route that is gone may be in any of them.
     wanted = subjects if routes - subjects.keys() or not routes else {name: subjects[name] for name in routes}
     found: dict[str, None] = {}
-    without = []
+    without: dict[str, dict[str, list[str]]] = {}
+    """Routes by subject, by what makes the stream they lack."""
     for route, subject in wanted.items():
         takers = await api.takers(subject)
         if takers is None:
             raise Retry("JetStream does not say which streams there are", code="unavailable")
         found.update(dict.fromkeys(takers))
         if not takers:
-            without.append(f"no stream takes {subject}, the dead letters of {route}")
+            lacking = without.setdefault(letters_line(config.streams, subject), {})
+            lacking.setdefault(subject, []).append(route)
+    texts = [_nowhere(lacking, line) for line, lacking in without.items()]
     if not found:
-        raise Retry("; ".join(without) or "the config has no routes", code="no-stream")
-    for text in without:
+        raise Retry("\n".join(texts) or "the config has no routes", code="no-stream")
+    for text in texts:
         notice(text)
     return list(found)
+
+
+def _nowhere(routes: dict[str, list[str]], line: str) -> str:
+    """What is said of subjects that no stream takes, and that one stream would."""
+    subjects = ", ".join(routes)
+    return f"no stream takes {subjects}, the dead letters of {', '.join(chain.from_iterable(routes.values()))}; {line}"

@@ -23,7 +23,7 @@ from .pinned import PinnedSource
 from .publisher import JetStreamPublisher
 from .replicas import Replicas
 from .source import JetStreamSource
-from .streams import Provisioner, add_line, missing_stream, taking
+from .streams import Provisioner, letters_line, make_line, missing_stream, taking
 
 log = logging.getLogger("gateway.nats")
 
@@ -173,24 +173,22 @@ class JetStreamEdge:
         for target in route.targets:
             subject = target.subject.constant
             if subject is not None and await self._takers(subject, route.origin.stream) == []:
-                hint = self._make_line(subject, target.stream or "NAME", target.stream)
+                hint = make_line(self._config.streams, subject, target.stream or "NAME", target.stream)
                 raise RouteFault("no-stream", f"no stream takes {subject}, the target {target.name}", hint)
         if await self._takers(route.dead_letter, route.origin.stream) == []:
             self._warn_dead_letters(route)
 
-    def _advice(self, route: CompiledRoute, target: str) -> str:
-        """How to make the stream that a target lacks. No value of an event is in it: a placeholder is a wildcard."""
+    def _advice(self, route: CompiledRoute, target: str | None) -> str:
+        """How to make the stream that a target lacks, or the dead letters. No value of an event is in it: a placeholder
+        is a wildcard.
+        """
+        if target is None:
+            return letters_line(self._config.streams, route.dead_letter)
         for one in route.targets:
             if one.name == target:
                 subject = one.subject.constant or widest(one.subject, self._config.name, route)
-                return self._make_line(subject, one.stream or "NAME", one.stream)
+                return make_line(self._config.streams, subject, one.stream or "NAME", one.stream)
         return ""
-
-    def _make_line(self, subject: str, name: str, wanted: str | None = None, wildcard: str = "") -> str:
-        """How to make a stream that takes a subject: the declared one, else one called `name`."""
-        for stream in taking(self._config.streams, subject, wanted):
-            return f"make it: {add_line(stream.name, [str(one) for one in stream.subjects], stream)}"
-        return f"make one: {add_line(name, [wildcard or subject])}"
 
     def _warn_dead_letters(self, route: CompiledRoute) -> None:
         """The route can run, but its first dead letter will hold it: say so once, now."""
@@ -203,12 +201,6 @@ class JetStreamEdge:
                 extra={
                     "event": "route.no-dead-letter-stream",
                     "route": route.name,
-                    "hint": self._make_line(route.dead_letter, "DLQ", wildcard=_wide(route.dead_letter)),
+                    "hint": letters_line(self._config.streams, route.dead_letter),
                 },
             )
-
-
-def _wide(subject: str) -> str:
-    """`dlq.>` of `dlq.orders`: one stream for the dead letters of every route."""
-    first, dot, _ = subject.partition(".")
-    return f"{first}.>" if dot else subject

@@ -19,10 +19,10 @@ class JetStreamPublisher:
         takers: Callable[[str], Awaitable[list[str] | None]],
         has_stream: Callable[[str], Awaitable[bool | None]],
         inbox_prefix: str,
-        advice: Callable[[str], str],
+        advice: Callable[[str | None], str],
     ) -> None:
         """`takers` asks which streams take a subject, `has_stream` whether there is one of a name; `advice` tells how
-        to make the one a target lacks.
+        to make the one a target lacks, or, asked for None, the dead letters.
         """
         self.advice = advice
         self._connection = connection

@@ -58,6 +58,24 @@ def declares(streams: Iterable[model.Stream], subject: str) -> bool:
     return any(overlaps(str(one), subject) for stream in streams for one in stream.subjects)
 
 
+def make_line(streams: Iterable[model.Stream], subject: str, name: str, wanted: str | None = None) -> str:
+    """How to make a stream that takes a subject: the declared one, else one called `name`."""
+    return _declared_line(streams, subject, wanted) or f"make one: {add_line(name, [subject])}"
+
+
+def letters_line(streams: Iterable[model.Stream], subject: str) -> str:
+    """The same for dead letters: `dlq.>` where it is `dlq.orders`, one stream for those of every route."""
+    first, dot, _ = subject.partition(".")
+    wildcard = f"{first}.>" if dot else subject
+    return _declared_line(streams, subject) or f"make one: {add_line('DLQ', [wildcard])}"
+
+
+def _declared_line(streams: Iterable[model.Stream], subject: str, wanted: str | None = None) -> str:
+    for stream in taking(streams, subject, wanted):
+        return f"make it: {add_line(stream.name, [str(one) for one in stream.subjects], stream)}"
+    return ""
+
+
 class Provisioner:
     """Makes and checks declared streams. What it has to say of one is logged once, until it is something else."""
 

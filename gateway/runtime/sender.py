@@ -292,7 +292,8 @@ class Sender:
         circuit.hold(copy, entry)
         if route_fault or copy.target is None:
             # A target that is busy is no fault of the route; a dead letter that cannot be stored always is.
-            advice = self._publisher.advice(circuit.name) if answer.code == "no-stream" and copy.target else ""
+            name = None if copy.target is None else copy.target.name
+            advice = self._publisher.advice(name) if answer.code == "no-stream" else ""
             text = f"{answer.text}; {advice}" if advice else answer.text
             self._faults.set(circuit.title, answer.code, f"{circuit.title}: {text}")
             self._faults.release(circuit.title, healed=False)

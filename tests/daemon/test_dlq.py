@@ -123,6 +123,43 @@ async def test_the_newest_letters_are_those_of_all_streams_and_harmless_on_a_ter
     assert "\x1b" not in table.out
 
 
+async def test_what_stats_says_to_do_next_can_be_copied(dlq: Dlq, nc: Client) -> None:
+    """They are for the config that was asked about, and `show` shows one of those counted most."""
+    await write_letters(nc, 1, gateway_error_code="other")
+    await write_letters(nc, 2, first=2)
+    [stats] = await dlq.run("stats")
+    look, again = (line.partition(":")[2].split() for line in stats.out.splitlines()[-2:])
+    assert look[:4] == [*again[:2], "show", "-c"] == ["gateway", "dlq", "show", "-c"]
+    shown, planned = await run_commands(tuple(look[1:]), tuple(again[1:]))
+    assert (shown.code, planned.code) == (0, 0), shown.err + planned.err
+    assert "failed:         bad in" in shown.out
+    assert "2 letters" in planned.err
+
+
+async def test_dead_letters_that_no_stream_takes_are_told_once_with_the_command_that_mends_it(
+    dlq: Dlq, nc: Client
+) -> None:
+    """For all routes whose letters one stream would take, whether others have one or not."""
+    await write_letters(nc, 1)
+    text = yaml.safe_load(dlq.config.read_text())
+    text["routes"] += [
+        {**route(name, "in.>", "out.it"), "dead-letter": {"subject": "gone.{$route}"}} for name in ("a", "b")
+    ]
+    text["streams"] = [{"name": "GONE", "subjects": ["gone.>"]}]
+    dlq.config.write_text(yaml.safe_dump(text))
+    line = "no stream takes gone.a, gone.b, the dead letters of a, b; make it: nats stream add GONE --subjects 'gone.>'"
+    [some] = await dlq.run("stats")
+    await nc.jetstream().delete_stream("DLQ")
+    [none] = await dlq.run("stats")
+    assert (some.code, none.code) == (0, 1)
+    assert some.err.count("no stream takes") == 1
+    assert some.err.startswith(line)
+    assert none.err.splitlines()[0] == (
+        "no stream takes dlq.r, the dead letters of r; make one: nats stream add DLQ --subjects 'dlq.>' --defaults"
+    )
+    assert none.err.splitlines()[1].startswith(line)
+
+
 async def test_purge_removes_what_is_meant_and_nothing_unasked(dlq: Dlq, nc: Client) -> None:
     await write_letters(nc, 4)
     await write_letters(nc, 2, first=5, gateway_error_code="other")

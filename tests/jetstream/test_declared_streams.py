@@ -124,6 +124,21 @@ async def test_the_hint_about_dead_letters_is_the_declaration_too(
     assert "nats stream add LETTERS --subjects 'letters.*'" in line.__dict__["hint"]
 
 
+async def test_a_declared_dead_letter_stream_deleted_while_running_is_named_with_its_declaration(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+) -> None:
+    await make_stream(nc, "LETTERS", ["dlq.*"])
+    declared = [*MADE[:2], {"name": "LETTERS", "subjects": ["dlq.*"], "max-age": "30d"}]
+    refuse = [{"pattern": {"n": [{"exists": True}]}}]
+    gateway = await run_gateway({"streams": declared, "routes": [route(filters=refuse)]})
+    await js.delete_stream("LETTERS")
+    await js.publish("in.a", b"no json")
+    stats = await gateway.down("no-stream")
+    assert stats.reason.startswith("the dead-letter stream: no stream takes dlq.r; make it: nats stream add LETTERS ")
+    assert "--subjects 'dlq.*'" in stats.reason
+    assert "--max-age" in stats.reason
+
+
 async def test_a_stream_under_removal_holds_up_only_the_routes_that_need_it(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, monkeypatch: pytest.MonkeyPatch
 ) -> None:

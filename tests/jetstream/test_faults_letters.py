@@ -39,7 +39,8 @@ async def test_a_dead_letter_stream_deleted_while_running_holds_what_cannot_go_o
     for number in range(2, 8):
         await js.publish("in.a", b"%d" % number)
     stats = await gateway.down("no-stream")
-    assert stats.reason == "the dead-letter stream: no stream takes dlq.r"
+    line = "make one: nats stream add DLQ --subjects 'dlq.>' --defaults"
+    assert stats.reason == f"the dead-letter stream: no stream takes dlq.r; {line}"
     await arrived(nc, "OUT", 3)
     assert await in_flight(nc) == 3
     await make_stream(nc, "DLQ", ["dlq.>"])

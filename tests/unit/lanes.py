@@ -129,7 +129,7 @@ class FakePublisher:
     async def has_stream(self, stream: str) -> bool | None:
         return True
 
-    def advice(self, target: str) -> str:
+    def advice(self, target: str | None) -> str:
         return ""
 
     async def close(self) -> None:
