@@ -56,7 +56,7 @@ class Durable:
     def advice(self, stream: dict[str, Any]) -> str:
         """How to come by it where the gateway may not make it."""
         wanted = self._wanted() | self._resumed(stream)
-        return f"make it: {consumer_line(self._source.stream, wanted)}, or set source.manage to create"
+        return f"set source.manage to create, or make it: {consumer_line(self._source.stream, wanted)}"
 
     def stood_at(self, info: dict[str, Any]) -> None:
         """The consumer was looked at."""
