@@ -176,7 +176,7 @@ class Provisioner:
                 return False
         if found is None:
             await self._api.request(f"STREAM.CREATE.{stream.name}", _wanted(stream))
-            log.info("stream made: %s", stream.name, extra={"event": "stream.created", "stream": stream.name})
+            self._made(stream.name)
             differs = []
         else:
             differs = differences(stream, found["config"])
@@ -187,6 +187,14 @@ class Provisioner:
         else:
             self._told.pop(stream.name, None)
         return True
+
+    def _made(self, name: str) -> None:
+        """A stream was made. One that was there has taken what it held with it, and nobody else may have noticed."""
+        if name in self._seen:
+            text = "the declared stream %s was gone, with all that it held: it is made again, and is empty"
+            log.warning(text, name, extra={"event": "stream.made-again", "stream": name})
+        else:
+            log.info("stream made: %s", name, extra={"event": "stream.created", "stream": name})
 
     async def _found(self, stream: model.Stream) -> dict[str, Any] | None:
         """The stream's info; None if there is none."""

@@ -116,6 +116,7 @@ EVENTS: dict[str, Line] = {
     "durable.update-put-off": _EACH,
     "stream.unusable": Line(("no-stream", "stream-refused")),
     "stream.differs": _PLAIN,
+    "stream.made-again": _EACH,
     "replicas.config-differs": _EACH,
     "replicas.unknown": _PLAIN,
     "replicas.failed": _PLAIN,

@@ -76,15 +76,23 @@ async def test_a_declared_source_stream_that_is_deleted_is_made_anew(
     await publish(js, 2)
     assert [message.json for message in await arrived(nc, "OUT", 2)] == [1, 2]
     made = [line.__dict__["stream"] for line in said(caplog, "stream.created")]
-    assert (sorted(made[:3]), made[3:]) == (["DLQ", "IN", "OUT"], ["IN"])
+    assert sorted(made) == ["DLQ", "IN", "OUT"]
+    assert [line.__dict__["stream"] for line in said(caplog, "stream.made-again")] == ["IN"]
 
 
 @pytest.mark.parametrize("subject", ["out.it", "out.{$subject.1}"])
 @pytest.mark.fault("target-deleted")
 async def test_a_declared_target_stream_that_is_deleted_is_made_anew_and_nothing_is_lost(
-    subject: str, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
+    subject: str,
+    nc: Client,
+    js: JetStreamContext,
+    run_gateway: RunGateway,
+    route: Route,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """As declared; the event that found it missing is stored in it, and no dead letter is written."""
+    """As declared; the event that found it missing is stored in it, and no dead letter is written. What it held is
+    lost, though, and a warning says so.
+    """
     await run_gateway({"streams": MADE, "routes": [route(targets=[{"subject": subject, "name": "out"}])]})
     await publish(js, 1)
     await arrived(nc, "OUT", 1)
@@ -95,6 +103,9 @@ async def test_a_declared_target_stream_that_is_deleted_is_made_anew_and_nothing
     await settled(nc)
     assert (await api(nc, "STREAM.INFO.OUT"))["config"]["storage"] == "memory"
     assert await count(nc, "DLQ") == 0
+    [line] = said(caplog, "stream.made-again")
+    assert (line.levelname, line.__dict__["stream"]) == ("WARNING", "OUT")
+    assert "was gone, with all that it held" in line.getMessage()
 
 
 @pytest.mark.parametrize(
