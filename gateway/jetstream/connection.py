@@ -223,6 +223,8 @@ class Connection:
     # nats-py awaits these inside its read loop: they must be quick and never raise.
 
     async def _on_error(self, wire: Wire, error: Exception) -> None:
+        if wire.given_up:
+            return
         # A loss has a line of its own, which comes next, from _on_disconnected.
         if wire is self.wire and (self.connected or (self._was_connected and not self._lost_at)):
             log.debug("nats: %s", error, extra={"event": "nats.error"})

@@ -1,8 +1,9 @@
-"""Clients that were moved away from: each stays until the answers under way are there, and is closed then."""
+"""Clients that were moved away from: one that is connected stays until the answers under way are there."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 
 import nats.errors
@@ -27,7 +28,10 @@ class Partings:
         return len(self._tasks)
 
     def add(self, wire: Wire) -> None:
-        """Close a client in a while."""
+        """Close a client: in a while if it is connected, and at once if it is not, or no more."""
+        wire.given_up = True
+        # A loss is the end of it. It would go on to sign in as nobody wants it to, and be refused.
+        wire.options["allow_reconnect"] = False
         task = asyncio.get_running_loop().create_task(self._part(wire))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -42,7 +46,9 @@ class Partings:
     @staticmethod
     async def _part(wire: Wire) -> None:
         try:
-            await asyncio.sleep(GRACE)
+            if wire.is_connected:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(wire.ended.wait(), GRACE)
         finally:
             await close(wire)
 

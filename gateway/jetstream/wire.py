@@ -69,6 +69,8 @@ class Wire(Client):
         """Host and port of the server connected to, or tried last."""
         self.ended = asyncio.Event()
         """Set once it is closed for good."""
+        self.given_up = False
+        """Whether nobody wants it any more: what fails here says nothing of the connection there is."""
         self._ps = Parser(self)  # type: ignore[assignment]
         self._out: list[bytes] = []
         self._flushing = False
@@ -135,6 +137,7 @@ class Wire(Client):
 
     def abandon(self) -> None:
         """Let go of a connection half made: nats-py leaves it open over what it does not foresee."""
+        self.given_up = True
         self._status = Client.CLOSED  # else its read loop takes that for a loss, and connects again
         transport: Any = self._transport
         if transport is not None:

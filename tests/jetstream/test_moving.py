@@ -17,6 +17,7 @@ from gateway.jetstream.signin import fingerprint
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, settled
 from tests.support.eventually import eventually
+from tests.support.logged import logged
 from tests.support.publisher import Publisher
 from tests.support.running import RunningGateway
 from tests.support.servers import reload_with, restart_with
@@ -40,6 +41,11 @@ def users(gw: str = "old") -> str:
 
 def of(server: EmbeddedServer, routes: list[dict[str, Any]], **nats: Any) -> dict[str, Any]:
     return {"nats": {"servers": [server.url], **nats}, "http": "off", "drain": "5s", "routes": routes}
+
+
+def refusals_at(server: EmbeddedServer) -> int:
+    """How often the server has refused somebody, as its log says."""
+    return server.log_file.read_text().count("authentication error")
 
 
 def moved(gateway: RunningGateway, generation: int) -> bool:
@@ -107,6 +113,57 @@ async def test_a_gateway_that_was_started_with_a_wrong_password_takes_the_right_
     await gateway.reload(of(nats_server, [route()], user="gw", password="old"))
     await gateway.up()
     await arrived(nc, "OUT", 1)
+
+
+@pytest.mark.fault("sign-in-rotated")
+async def test_a_connection_that_was_given_up_tries_no_more_and_says_nothing(
+    nats_server: EmbeddedServer,
+    nc: Client,
+    run_gateway: RunGateway,
+    route: Route,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Whoever has just mended the password must not read that it is refused."""
+    await restart_with(nats_server, nc, users())
+    gateway = await run_gateway(of(nats_server, [route()], user="gw", password="old"))
+    connection = gateway.app._edge.connection
+    before = connection.wire
+    await restart_with(nats_server, nc, users("new"))
+    await eventually(lambda: "does not take who we are" in caplog.text, what="the old password is tried, in vain")
+    assert not before.is_closed
+    caplog.clear()
+    await gateway.reload(of(nats_server, [route()], user="gw", password="new"))
+    await eventually(lambda: moved(gateway, 2), what="connected with the new one")
+    tries = refusals_at(nats_server)
+    await eventually(lambda: before.is_closed and not connection._partings, what="the old one is closed")
+    assert logged(caplog, "nats.unreachable") == []
+    assert refusals_at(nats_server) <= tries + 1, "one may have been under way"
+    await gateway.up()
+
+
+async def test_what_a_connection_does_after_the_move_is_no_news(
+    nats_server: EmbeddedServer,
+    nc: Client,
+    run_gateway: RunGateway,
+    route: Route,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It stays a while for the answers under way; lost meanwhile, it is closed, and never tried again."""
+    monkeypatch.setattr("gateway.jetstream.partings.GRACE", 600)
+    await restart_with(nats_server, nc, users())
+    gateway = await run_gateway(of(nats_server, [route()], user="gw", password="old"))
+    connection = gateway.app._edge.connection
+    before = connection.wire
+    await gateway.reload(of(nats_server, [route()], user="next", password="next"))
+    await eventually(lambda: moved(gateway, 2))
+    assert before.is_connected
+    caplog.clear()
+    assert before._transport is not None
+    before._transport.close()
+    await eventually(lambda: before.is_closed and not connection._partings, what="the one from before is closed")
+    assert logged(caplog, "nats.unreachable") == []
+    assert moved(gateway, 2)
 
 
 @pytest.mark.fault("sign-in-refused")
