@@ -20,6 +20,7 @@ from ..routing.traces import parent_of, trace_of
 from ..routing.verdict import ANSWER_WAIT, backoff
 from ..trace import span_of_message
 from .faults import Faults
+from .losses import Losses
 from .stats import RouteStats
 from .window import Entry
 from .worker import Workers
@@ -65,6 +66,7 @@ class Auditor:
         self._idle.set()
         self._task: asyncio.Task[None] | None = None
         self._workers = workers
+        self._losses = Losses(route.name)
 
     def start(self, created: str) -> None:
         """Records carry the stream's creation time in their id, and in their span's."""
@@ -82,6 +84,7 @@ class Auditor:
         else:
             for audit in self._route.audits:
                 self._stats.audit_records[audit.label, "failed"] += 1
+                self._losses.failed(audit.label, 1)
         self._idle.clear()
         self._wake.set()
         if not self._required:
@@ -106,6 +109,7 @@ class Auditor:
 
     def close(self) -> None:
         """Stop; what is not recorded is not settled either."""
+        self._losses.close()
         if self._task is not None:
             self._task.cancel()
             self._task = None
@@ -151,20 +155,23 @@ class Auditor:
             if error is None:
                 self._stats.audit_records[audit.label, "stored"] += len(records)
                 self._faults.clear(f"audit {audit.label}")
+                self._losses.stored(audit.label)
                 return
             self._stats.audit_records[audit.label, "failed"] += len(records)
             failures += 1
-            self._failing(audit, f"{audit.label} failed: {said(error)}", type(error).__name__)
+            self._failing(audit, f"{audit.label} failed: {said(error)}", type(error).__name__, len(records))
             if not self._required:
                 return
             await asyncio.sleep(backoff(self._route.config.retry, failures, random.random()))
 
-    def _failing(self, audit: CompiledAudit, text: str, error: str = "") -> None:
-        """A broken sink holds its route when it is required, and nothing otherwise."""
+    def _failing(self, audit: CompiledAudit, text: str, error: str = "", lost: int = 0) -> None:
+        """A broken sink holds its route when it is required; otherwise it holds nothing, and records are lost."""
         if self._required:
             self._faults.set(f"audit {audit.label}", "audit-failed", text)
         else:
-            log.warning(text, extra={"event": "audit.failed", "route": self._route.name, "error": error})
+            self._losses.failed(audit.label, lost)
+            told = {"event": "audit.failed", "route": self._route.name, "step": audit.label, "error": error}
+            log.warning(text, extra=told)
 
     async def _call(self, audit: CompiledAudit, records: Sequence[AuditRecord]) -> BaseException | None:
         """One call, and what it raised. One over its time is cancelled and waited for: never two at a time."""

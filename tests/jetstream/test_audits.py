@@ -15,6 +15,7 @@ from gateway import Audit, AuditRecord
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, in_flight, settled
 from tests.support.eventually import eventually
+from tests.support.logged import logged
 from tests.support.streams import count
 
 pytestmark = pytest.mark.usefixtures("streams")
@@ -217,6 +218,28 @@ async def test_a_failing_best_effort_audit_holds_nothing(
     Book.fault = None
     await js.publish("in.a", b"5")
     await eventually(lambda: len(Book.records) == 1)
+
+
+async def test_the_end_of_a_best_effort_audits_failing_is_told_with_what_was_lost(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, and for each sink by itself: a line that says it fails would else be the last there is of it."""
+    caplog.set_level("INFO")
+    fields = {"audits": ["book", "hanging"], "audit-mode": "best-effort", "timeout": "200ms"}
+    gateway = await run_gateway({"routes": [route(**fields)]}, Book, Hanging)
+    Hanging.gate.set()
+    for life in range(1, 3):
+        Book.fault = OSError("disk full")
+        for number in range(3):
+            await js.publish("in.a", b"%d" % number)
+        await eventually(lambda: gateway.stats().audit_records["audit-0-book", "failed"] == 3 * life)  # noqa: B023
+        Book.fault = None
+        for number in range(2):
+            await js.publish("in.a", b"%d" % number)
+        await eventually(lambda: len(logged(caplog, "audit.healed")) == life)  # noqa: B023
+    told = [(line.levelname, line.step, line.lost) for line in logged(caplog, "audit.healed")]
+    assert told == [("INFO", "audit-0-book", 3)] * 2
+    assert {line.step for line in logged(caplog, "audit.failed")} == {"audit-0-book"}
 
 
 class Hanging(Audit, name="hanging"):
