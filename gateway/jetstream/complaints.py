@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 
-from .failures import Failures
+from .failures import Failure, Failures
 
 log = logging.getLogger("gateway.nats")
 
@@ -23,13 +23,16 @@ class Complaints:
         self._said: dict[str, float] = {}
         """When which kind of failure was logged last."""
 
-    def about(self, error: BaseException, servers: Sequence[str], server: str = "", *, connected: bool) -> None:
-        """Say why, perhaps: it was tried with `server`, or with all of them; `connected` as an older config asks."""
+    def about(self, error: BaseException, servers: Sequence[str], server: str = "", *, connected: bool) -> Failure:
+        """Say why, perhaps: it was tried with `server`, or with all of them; `connected` as an older config asks.
+
+        Returns what is known of it now.
+        """
         now = time.monotonic()
         failure = self._failures.note(error, server)
         if now - self._said.get(failure.code, -PAUSE) < PAUSE:
             log.debug("nats: %s", error, extra={"event": "nats.error"})
-            return
+            return failure
         self._said[failure.code] = now
         told = {"event": "nats.unreachable", "reason": failure.code, "servers": shown(servers)}
         if failure.hint:
@@ -40,6 +43,7 @@ class Complaints:
         if connected:
             text = "cannot connect as the config says now, the connection from before goes on"
         log.error("%s: %s", text, failure.text, extra={**told, "code": f"nats-{failure.code}"})
+        return failure
 
     def over(self) -> None:
         """There is a connection, or there are other servers to try: what fails from now on is news."""

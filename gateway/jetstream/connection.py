@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import time
 from collections.abc import Callable
 from functools import partial
@@ -18,15 +17,14 @@ from ..runtime.ending import ended
 from .complaints import Complaints, shown
 from .denials import Denials
 from .dialing import client, options
-from .failures import Failures, explain
+from .failures import Failure, Failures, explain
 from .partings import Partings, close
+from .refusals import TooSoonError, pause_after
 from .signin import fingerprint
 from .wire import Sink, Wire
 
 log = logging.getLogger("gateway.nats")
 
-MAX_PAUSE = 30.0
-"""Seconds between tries to build a connection that was closed for good, at most."""
 CANCEL_AGAIN = 0.2
 """Seconds until a task that builds one is cancelled again."""
 
@@ -152,8 +150,7 @@ class Connection:
             except Exception as error:  # noqa: BLE001 - nkeys and nats-py raise anything over bad credentials
                 self._complain(error)
             failures += 1
-            pause = min(MAX_PAUSE, 0.25 * 2 ** min(failures - 1, 10))
-            await asyncio.sleep(pause * (0.8 + 0.4 * random.random()))
+            await asyncio.sleep(pause_after(failures))
 
     def _stands(self) -> bool:
         """Whether the present client is the one the config asks for."""
@@ -209,6 +206,7 @@ class Connection:
         self._was_connected = True
         self._lost_at = 0.0
         self._complaints.over()
+        self.wire.refusals.forget()
         self._there.set()
         log.info(
             "connected" if not self.gap else f"connected again after {self.gap:.1f} s",
@@ -223,17 +221,18 @@ class Connection:
     # nats-py awaits these inside its read loop: they must be quick and never raise.
 
     async def _on_error(self, wire: Wire, error: Exception) -> None:
-        if wire.given_up:
+        if wire.given_up or isinstance(error, TooSoonError):
             return
         # A loss has a line of its own, which comes next, from _on_disconnected.
         if wire is self.wire and (self.connected or (self._was_connected and not self._lost_at)):
             log.debug("nats: %s", error, extra={"event": "nats.error"})
             return
-        self._complain(error, wire.server)
+        if self._complain(error, wire.server).code == "refused":
+            wire.refusals.note(wire.server)
 
-    def _complain(self, error: BaseException, server: str = "") -> None:
+    def _complain(self, error: BaseException, server: str = "") -> Failure:
         """There is no connection, or not the one the config asks for."""
-        self._complaints.about(error, self._config.servers, server, connected=self.connected)
+        return self._complaints.about(error, self._config.servers, server, connected=self.connected)
 
     async def _on_disconnected(self, wire: Wire) -> None:
         if wire is self.wire and not self._lost_at and not self._closing:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..config import model
 from .denials import Denials
-from .signin import identity, sign_in, tls_context, wants_tls
+from .signin import fingerprint, identity, sign_in, tls_context, wants_tls
 from .wire import Wire
 
 
@@ -18,6 +18,7 @@ def client(config: model.Nats, denials: Denials) -> Wire:
     wire.on_deaf = denials.note_deafness
     wire.require_tls = wants_tls(config)
     wire.identity = partial(identity, config)
+    wire.refusals.fingerprint = partial(fingerprint, config)
     if config.tls is not None:
         wire.fresh_tls = partial(tls_context, config.tls)
     return wire

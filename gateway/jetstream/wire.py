@@ -22,6 +22,7 @@ from urllib.parse import ParseResult
 from nats.aio.client import DEFAULT_BUFFER_SIZE, Client
 from nats.errors import Error, ProtocolError
 
+from .refusals import Refusals
 from .transport import Tcp
 
 log = logging.getLogger("gateway.nats")
@@ -65,6 +66,7 @@ class Wire(Client):
         """Gives the context for the next handshake: certificates are rotated while the process runs."""
         self.identity: Callable[[ParseResult, bool], dict[str, str]] = _nobody
         """Gives user and password, or token, for a server's URL, and whether the config lists that server."""
+        self.refusals = Refusals()
         self.server = ""
         """Host and port of the server connected to, or tried last."""
         self.ended = asyncio.Event()
@@ -84,7 +86,9 @@ class Wire(Client):
         """By our own transport. A web socket without TLS is never upgraded, whatever its server says."""
         if _told_to_end():
             raise asyncio.CancelledError
-        self.server = str(server.uri.netloc).rpartition("@")[2]
+        address = str(server.uri.netloc).rpartition("@")[2]
+        self.refusals.admit(address)
+        self.server = address
         if self.require_tls and server.uri.scheme == "ws":
             raise PlaintextError("ws:// is not encrypted, and the config asks for TLS")
         if server.uri.scheme in ("ws", "wss"):
