@@ -7,6 +7,7 @@ The bound is made of the config: a route holds what fits into its window, `max-i
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,6 +79,8 @@ async def _gained(bed: Bed, case: Case, settle: float) -> float:
                 await bed.client.flush()
         await asyncio.sleep(settle)
         if case.server_goes:
+            # The gateway logs an error, as it should; it goes to stderr, as this does.
+            print("the server is stopped now, which belongs to the test; the gateway says so:", file=sys.stderr)
             await bed.server.stop()
             await asyncio.sleep(settle)
         return process.peak_mib(gateway.pid) - before
