@@ -12,8 +12,8 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable
-from types import FrameType
+from collections.abc import Callable, Iterator
+from types import CodeType, FrameType
 
 import msgspec
 
@@ -53,6 +53,12 @@ def culprit(frame: FrameType | None) -> Culprit | None:
     return None if innermost is None else Culprit(innermost, None, innermost.f_code.co_name, _place(innermost))
 
 
+def _codes(frame: FrameType | None) -> Iterator[CodeType]:
+    while frame is not None:
+        yield frame.f_code
+        frame = frame.f_back
+
+
 def _place(frame: FrameType) -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
@@ -78,6 +84,8 @@ class BlockWatch:
         self._task: asyncio.Task[None] | None = None
         self._thread = 0
         self._told: dict[tuple[str, str, str], float] = {}
+        self._beneath: frozenset[CodeType] = frozenset()
+        """What is on the stack whatever the loop does: the loop itself, and who runs it."""
 
     def start(self) -> None:
         """Begin, on the loop to be watched."""
@@ -93,6 +101,7 @@ class BlockWatch:
             self._task.cancel()
 
     async def _beats(self) -> None:
+        self._beneath = frozenset(_codes(sys._getframe()))
         while True:
             self._beat = now = time.monotonic()
             await asyncio.sleep(until_tick(now, BEAT))
@@ -123,18 +132,28 @@ class BlockWatch:
 
     def _report(self, found: Culprit, seconds: float) -> None:
         component = found.component
+        starved = component is None and self._waits(found.frame)
         plugin = "" if component is None else self._owner_of(type(component))
         # One with an __init__ of its own may have none.
         route = getattr(getattr(component, "context", None), "route", "")
         name = "" if component is None else component.name
-        key = (plugin, route, name or found.where)
+        key = (plugin, route, "" if starved else name or found.where)
         now = time.monotonic()
         if now - self._told.get(key, -QUIET) < QUIET:
             return
         if len(self._told) > 1000:
             self._told.clear()
         self._told[key] = now
-        told = {"event": "loop.blocked", "plugin": plugin, "route": route, "where": found.where, "seconds": seconds}
+        told = {"event": "loop.blocked", "seconds": seconds}
+        if starved:
+            log.warning(
+                "the event loop had no turn for %.2f s, and no component was at work on it: the process was given no "
+                "processor, or a thread kept the interpreter to itself",
+                seconds,
+                extra={**told, "code": "loop-starved"},
+            )
+            return
+        told["where"] = found.where
         if component is None:
             log.warning("the event loop does not turn: in %s at %s", found.method, found.where, extra=told)
             return
@@ -147,5 +166,9 @@ class BlockWatch:
             f" of route {route}" if route else "",
             seconds,
             found.where,
-            extra={**told, "component": name},
+            extra={**told, "plugin": plugin, "route": route, "component": name},
         )
+
+    def _waits(self, frame: FrameType) -> bool:
+        """Whether the loop has nothing at work on it, and only waits for its turn."""
+        return frame.f_code in self._beneath or frame.f_globals.get("__name__") == "selectors"

@@ -138,7 +138,7 @@ EVENTS: dict[str, Line] = {
     "component.open-failed": _PLAIN,
     "component.close-failed": _PLAIN,
     "component.settled-failed": _PLAIN,
-    "loop.blocked": _EACH,
+    "loop.blocked": Line(("loop-blocked", "loop-starved"), each=True),
     "dedupe.full": _PLAIN,
     "enrich.watch": _EACH,
     "enrich.failed": _PLAIN,

@@ -78,7 +78,7 @@ async def test_hostile_plugins_hurt_their_own_routes_only_and_lose_nothing(
     await each_is_kept(streams, found, cases)
     await everything_says_who(gateway, cases)
     await streams.jetstream().publish("blocks.ev", b'{"n": 0}')
-    await eventually(lambda: "loop.blocked" in gateway.err and blocked_by(gateway) == ("evil-steps", "blocks"))
+    await eventually(lambda: blocked_by(gateway) == ("evil-steps", "blocks"))
     gateway.term()
     assert await gateway.wait() == 0
     told = {(line["event"], line.get("hook")) for line in gateway.logs}
@@ -149,5 +149,5 @@ async def everything_says_who(gateway: GatewayProcess, cases: dict[str, Fate]) -
 
 def blocked_by(gateway: GatewayProcess) -> tuple[str, str]:
     """Plugin and route that blocked the event loop last, as the log says."""
-    told = [line for line in gateway.logs if line["event"] == "loop.blocked"]
-    return told[-1]["plugin"], told[-1]["route"]
+    told = [line for line in gateway.logs if line["event"] == "loop.blocked" and "plugin" in line]
+    return (told[-1]["plugin"], told[-1]["route"]) if told else ("", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from typing import Any
 
 import pytest
 from nats.aio.client import Client
@@ -44,6 +45,11 @@ class Pretender(Filter, name="pretender"):
         return True
 
 
+def accused(caplog: pytest.LogCaptureFixture) -> list[Any]:
+    """The lines that say who blocks the loop; that a busy host gave us no processor is another matter."""
+    return [record for record in logged(caplog, "loop.blocked") if "code" not in record.__dict__]
+
+
 @pytest.mark.parametrize(("kind", "component"), [("filters", Sleeper), ("transforms", Greedy), ("filters", Pretender)])
 @pytest.mark.fault("blocking-component")
 async def test_a_component_that_blocks_the_loop_is_named_with_its_plugin_route_and_place(
@@ -59,13 +65,13 @@ async def test_a_component_that_blocks_the_loop_is_named_with_its_plugin_route_a
     await run_gateway({"routes": [route(name="slow", **{kind: [component.name]})]}, component)
     sent = 0
     # A process that gets less than a quarter of a processor cannot be told from one that stands still.
-    while sent < 50 and not logged(caplog, "loop.blocked"):
+    while sent < 50 and not accused(caplog):
         sent += 1
         await js.publish("in.a", b"{}")
         await arrived(nc, "OUT", sent)
     await js.publish("in.a", b"{}")
     await arrived(nc, "OUT", sent + 1)
-    told = logged(caplog, "loop.blocked")
+    told = accused(caplog)
     assert len(told) == 1, "once, however often it happens within a minute"
     said = told[0].__dict__
     assert (said["plugin"], said["route"], said["component"]) == ("test", "slow", component.name)
@@ -82,4 +88,4 @@ async def test_a_gateway_that_is_merely_busy_accuses_nobody(
         await nc.publish("in.a", b"{}")
     await js.publish("in.a", b"{}")
     await arrived(nc, "OUT", 3001)
-    assert [record for record in caplog.records if record.__dict__.get("event") == "loop.blocked"] == []
+    assert accused(caplog) == []

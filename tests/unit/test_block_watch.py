@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
+import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+import uvloop
 
 from gateway import Event, Filter
-from gateway.observe.blocking import BlockWatch, culprit
+from gateway.observe.blocking import BlockWatch, Culprit, culprit
 
 
 class Proxy:
@@ -43,3 +48,46 @@ def test_a_component_without_a_context_is_named_all_the_same(caplog: pytest.LogC
     Homeless(watch).accepts(None)  # type: ignore[arg-type]
     (said,) = [record.__dict__ for record in caplog.records]
     assert (said["plugin"], said["route"], said["component"]) == ("acme", "", "homeless")
+
+
+def look_while_it_waits(thread: int) -> Culprit:
+    """What is found of a loop's thread when the loop has nothing to do."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        found = culprit(sys._current_frames()[thread])
+        # asyncio's loop waits in a function of its own, uvloop's beneath all that is Python.
+        if found is not None and found.method in ("select", "run"):
+            return found
+    raise AssertionError("the loop never waited")
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_loop_that_only_waits_for_its_turn_is_no_fault_of_a_component(
+    new_loop: Callable[[], asyncio.AbstractEventLoop], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A busy host is late with it; whoever reads the line must not look for a plugin."""
+    caplog.set_level(logging.WARNING, "gateway.plugins")
+    watch = BlockWatch(lambda component: "acme")
+
+    async def main() -> None:
+        watch.start()
+        watch._report(await asyncio.to_thread(look_while_it_waits, threading.get_ident()), 0.5)
+        watch.stop()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(main())
+    (said,) = [record.__dict__ for record in caplog.records]
+    assert (said["event"], said["code"], said["seconds"]) == ("loop.blocked", "loop-starved", 0.5)
+    assert "the process was given no processor" in said["message"]
+    assert not said.keys() & {"plugin", "route", "where", "component"}
+
+
+def test_what_blocks_and_is_no_component_has_its_place_and_no_empty_fields(caplog: pytest.LogCaptureFixture) -> None:
+    """A plugin's hook, or a task it has begun."""
+    caplog.set_level(logging.WARNING, "gateway.plugins")
+    found = culprit(sys._getframe())
+    assert found is not None
+    BlockWatch(lambda component: "acme")._report(found, 0.5)
+    (said,) = [record.__dict__ for record in caplog.records]
+    assert said["where"].startswith(__file__)
+    assert not said.keys() & {"plugin", "route", "component", "code"}
