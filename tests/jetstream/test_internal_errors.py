@@ -45,7 +45,7 @@ async def test_an_event_we_fail_over_ends_in_its_dead_letter_or_waits_for_a_bett
 ) -> None:
     broken = Broken(journey.copies, 2)
     monkeypatch.setattr(journey, "copies", broken)
-    letter = Broken(failing.dead_letter, 1)
+    letter = Broken(failing.dead_letter, 2)
     if letter_too:
         monkeypatch.setattr(failing, "dead_letter", letter)
     gateway = await run_gateway({"routes": [route(retry={"attempts": 2})]})
