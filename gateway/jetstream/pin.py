@@ -20,8 +20,6 @@ TIMEOUT = 4.0
 """Seconds without a sign of the active reader after which the server gives the pin to another."""
 RENEWAL = 0.8
 """Seconds between two renewals: a fraction of what makes the pin lapse, and less than a source may be unwatched."""
-SINCE = (2, 11)
-"""The server that has pinned consumers."""
 RESET_SINCE = (2, 14)
 """The server that can set a consumer back."""
 TAG = "pin"
@@ -144,13 +142,6 @@ def check(config: dict[str, Any], durable: str, *, ordered: bool) -> None:
     if not ordered and pinned(config):
         text = f"the durable {durable} has a pinned priority group, which the route does not ask for without ordering"
         raise RouteFault("unfit-durable", text, _HINT)
-
-
-def check_server(version: tuple[int, ...]) -> None:
-    """Raise RouteFault when the server would make an unordered durable without a word."""
-    if version < SINCE:
-        text = f"ordered routes need nats-server 2.11 or later, this is {'.'.join(map(str, version))}"
-        raise RouteFault("server-too-old", text, "upgrade the server, or leave ordering out")
 
 
 def difference(config: dict[str, Any], *, ordered: bool) -> str:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import RouteFault
-from ..ports import Account, SourceInfo
+from ..ports import Account
 from .answers import status_of
 from .api import ApiError, ApiUnavailable
-from .pin import RESET_SINCE, TAG, Pin, check_server, taken_out
+from .pin import RESET_SINCE, TAG, Pin, taken_out
 from .source import JetStreamSource
 
 log = logging.getLogger("gateway.nats")
@@ -29,21 +29,11 @@ class PinnedSource(JetStreamSource):
         self._given: int | None = None
         """The consumer's count of what it has given out, as far as that is here or known to be missing."""
 
-    async def open(self) -> SourceInfo:
-        """Make or check the durable, and listen; raises RouteFault."""
-        check_server(self._server)
-        return await super().open()
-
     def _heed(self, limits: dict[str, Any]) -> None:
         super()._heed(limits)
         self._given = None
         self._pin.found(limits)
         self._requests.also = self._pin.fields()
-
-    @property
-    def _server(self) -> tuple[int, ...]:
-        version = self._connection.wire.connected_server_version
-        return version.major, version.minor
 
     @property
     def pinned(self) -> bool:

@@ -23,6 +23,7 @@ from .consumers import Durable
 from .denials import consumer_of
 from .lookout import Lookout
 from .pulls import Pulls
+from .releases import check_server
 from .requests import HEARTBEAT, Requests
 
 log = logging.getLogger("gateway.nats")
@@ -73,6 +74,7 @@ class JetStreamSource:
 
     async def open(self) -> SourceInfo:
         """Make or check the durable, and listen; raises RouteFault."""
+        check_server(self._server, self._route)
         self._check_permissions()
         stream, consumer = await self._lookout.find()
         if self._generation != self._connection.generation:
@@ -85,6 +87,11 @@ class JetStreamSource:
         self._closing = self._lost = False
         self._seen_at = time.monotonic()
         return SourceInfo(stream["created"], self._lookout.ack_wait, self._lookout.remarks(consumer))
+
+    @property
+    def _server(self) -> tuple[int, ...]:
+        version = self._connection.wire.connected_server_version
+        return version.major, version.minor
 
     def _heed(self, limits: dict[str, Any]) -> None:
         """A durable was found, with this config."""

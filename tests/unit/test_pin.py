@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.errors import RouteFault
 from gateway.jetstream import pin
 from gateway.jetstream.pin import Pin, taken_out
 
@@ -71,10 +70,3 @@ def test_a_renewal_is_due_now_and_then_and_only_with_the_pin() -> None:
     assert b'"no_wait":true' in asked
     assert known.renewal(100.0 + pin.RENEWAL / 2) is None
     assert known.renewal(100.1 + pin.RENEWAL) is not None
-
-
-def test_a_server_without_pinned_consumers_is_refused() -> None:
-    """It would make a durable without order, and say nothing."""
-    with pytest.raises(RouteFault, match=r"need nats-server 2\.11 or later, this is 2\.10"):
-        pin.check_server((2, 10))
-    pin.check_server((2, 11))
