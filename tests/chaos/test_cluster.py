@@ -49,9 +49,11 @@ async def test_the_death_of_leaders_loses_and_doubles_nothing(
             await more_routed(nc, 3000)
             recoveries.append(time.monotonic() - killed)
             await leader.start()
+            await cluster.caught_up(nc, "IN", "OUT", "DLQ")
         await publishing
         await publisher.settled()
     await all_settled(nc, "IN", ["gateway-route"], LONG)
+    await cluster.caught_up(nc, "OUT", "DLQ")
     url = (await cluster.leader(nc, "OUT")).url
     stored = await read_all(url, "OUT")
     letters = await read_all(url, "DLQ")
