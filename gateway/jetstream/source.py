@@ -23,7 +23,7 @@ from .consumers import Durable
 from .denials import consumer_of
 from .lookout import Lookout
 from .pulls import Pulls
-from .releases import check_server
+from .releases import check_server, release_of
 from .requests import HEARTBEAT, Requests
 
 log = logging.getLogger("gateway.nats")
@@ -90,8 +90,7 @@ class JetStreamSource:
 
     @property
     def _server(self) -> tuple[int, ...]:
-        version = self._connection.wire.connected_server_version
-        return version.major, version.minor
+        return release_of(self._connection.wire.connected_server_version)
 
     def _heed(self, limits: dict[str, Any]) -> None:
         """A durable was found, with this config."""

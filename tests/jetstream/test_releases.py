@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from nats.aio.client import Client
+from nats.aio.client import Client, ServerVersion
 
 from gateway.jetstream.source import JetStreamSource
+from gateway.jetstream.wire import Wire
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.streams import api
 
@@ -49,4 +50,14 @@ async def test_a_route_that_asks_for_nothing_new_runs_on_an_old_server(
 ) -> None:
     monkeypatch.setattr(JetStreamSource, "_server", (2, 9))
     gateway = await run_gateway({"routes": [route()]})
+    assert gateway.stats().up
+
+
+@pytest.mark.parametrize("called", ["", "main-1f3a", "2.x"])
+async def test_a_server_that_says_no_release_is_taken_for_a_good_one(
+    run_gateway: RunGateway, route: Route, monkeypatch: pytest.MonkeyPatch, called: str
+) -> None:
+    """A build of somebody's own; a durable that differs is told all the same."""
+    monkeypatch.setattr(Wire, "connected_server_version", ServerVersion(called))
+    gateway = await run_gateway({"routes": [route(source={"subjects": ["in.a", "in.b"]})]})
     assert gateway.stats().up
