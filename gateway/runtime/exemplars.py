@@ -6,8 +6,7 @@ buckets that matter, those of the rare and slow events, miss none.
 
 from __future__ import annotations
 
-from ..headers import Headers
-from ..trace import parse
+from ..trace import received
 from .stats import Exemplar, TracedBuckets
 
 LOOK = 0.1
@@ -20,7 +19,7 @@ def exemplify(header_block: bytes, now: float, time: float, *observed: tuple[Tra
     Only of a trace that its sender recorded: nobody could look at another one. `now` is the monotonic clock's, `time`
     in seconds of the epoch.
     """
-    parent = parse(Headers.parse(header_block).get("traceparent", ""))
+    parent = received(header_block)
     for buckets, place, amount in observed:
         if buckets.look_at[place] <= now:
             buckets.look_at[place] = now + LOOK

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
-
-import pytest
 
 from gateway.app import ReloadRefused
 from gateway.config import model
@@ -53,24 +51,8 @@ class File:
         return dict
 
 
-@pytest.fixture
-def stream() -> Iterator[io.StringIO]:
-    """Where the log goes."""
-    root = logging.getLogger()
-    level, others = root.level, list(root.handlers)
-    written = io.StringIO()
-    logs.setup("info", "json", {}, written)
-    yield written
-    for handler in [handler for handler in root.handlers if handler not in others]:
-        root.removeHandler(handler)
-        handler.close()
-    root.setLevel(level)
-    for name in logs.QUIET:
-        logging.getLogger(name).setLevel(logging.NOTSET)
-
-
 async def test_the_secrets_of_the_running_config_stay_hidden_however_many_reloads_are_refused(
-    stream: io.StringIO,
+    json_log: io.StringIO,
 ) -> None:
     """Its plugins and its connection have them still."""
     running = config_with("running")
@@ -78,6 +60,6 @@ async def test_the_secrets_of_the_running_config_stay_hidden_however_many_reload
     daemon = Daemon(App(running), File())  # type: ignore[arg-type]
     for _ in range(3):
         await daemon._reload_once()
-    stream.truncate(0)
+    json_log.truncate(0)
     logging.getLogger("library").info("signed in with %s, not with %s", "running", "refused-3")
-    assert "signed in with ***, not with ***" in stream.getvalue()
+    assert "signed in with ***, not with ***" in json_log.getvalue()

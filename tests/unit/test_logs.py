@@ -23,20 +23,10 @@ log = logging.getLogger("gateway.test")
 
 
 @pytest.fixture(autouse=True)
-def _levels_restored() -> Iterator[None]:
-    root = logging.getLogger()
-    level, handlers = root.level, list(root.handlers)
+def _levels_restored(root_log: None) -> Iterator[None]:
     yield
-    for handler in [handler for handler in root.handlers if handler not in handlers]:
-        root.removeHandler(handler)
-    root.setLevel(level)
-    for name in (*logs.QUIET, "noisy", "noisy.part"):
+    for name in ("noisy", "noisy.part"):
         logging.getLogger(name).setLevel(logging.NOTSET)
-
-
-@pytest.fixture
-def stream() -> io.StringIO:
-    return io.StringIO()
 
 
 class Terminal(io.StringIO):

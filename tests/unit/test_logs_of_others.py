@@ -8,7 +8,6 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,23 +18,7 @@ from gateway.observe import journal, logs
 log = logging.getLogger("library")
 LAYOUTS: list[logs.Layout] = ["json", "text"]
 
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    level, handlers = root.level, list(root.handlers)
-    yield
-    for handler in [handler for handler in root.handlers if handler not in handlers]:
-        root.removeHandler(handler)
-        handler.close()
-    root.setLevel(level)
-    for name in logs.QUIET:
-        logging.getLogger(name).setLevel(logging.NOTSET)
-
-
-@pytest.fixture
-def stream() -> io.StringIO:
-    return io.StringIO()
+pytestmark = pytest.mark.usefixtures("root_log")
 
 
 class Hostile:

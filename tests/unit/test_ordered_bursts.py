@@ -52,6 +52,16 @@ def of_slow(
     return lane, source, publisher
 
 
+async def turn(lane: OrderedLane, source: Pending, publisher: FakePublisher, clock: ManualClock) -> float:
+    """A turn of the loop: what has come is read first. Returns how long it took."""
+    began = clock.now
+    source.hand_out()
+    publisher.answer()
+    await asyncio.sleep(0)
+    lane.sweep()
+    return clock.now - began
+
+
 @pytest.mark.parametrize("ordering", ["strict", "{key: k}"])
 @pytest.mark.parametrize("passes", [True, False])
 async def test_a_burst_that_takes_longer_than_ack_wait_is_worked_off(ordering: str, passes: bool) -> None:
@@ -66,13 +76,7 @@ async def test_a_burst_that_takes_longer_than_ack_wait_is_worked_off(ordering: s
 
     lane, source, publisher = of_slow(slow, clock, ordering)
     for _ in range(3 * EVENTS):
-        # A turn of the loop: what has come is read first.
-        began = clock.now
-        source.hand_out()
-        publisher.answer()
-        await asyncio.sleep(0)
-        lane.sweep()
-        longest = max(longest, clock.now - began)
+        longest = max(longest, await turn(lane, source, publisher, clock))
         clock.now += 0.1
         if len(source.settled) >= EVENTS:
             break
@@ -119,12 +123,7 @@ async def test_many_events_behind_one_key_are_opened_in_parts_too(monkeypatch: p
     lane, source, publisher = of_slow(note, clock, "{key: one}")
     longest = 0.0
     for _ in range(3 * EVENTS):
-        began = clock.now
-        source.hand_out()
-        publisher.answer()
-        await asyncio.sleep(0)
-        lane.sweep()
-        longest = max(longest, clock.now - began)
+        longest = max(longest, await turn(lane, source, publisher, clock))
         clock.now += 0.01
     assert begun == list(range(1, EVENTS + 1))
     assert len(source.settled) == EVENTS

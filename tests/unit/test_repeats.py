@@ -19,19 +19,9 @@ log = logging.getLogger("gateway.route")
 
 
 @pytest.fixture
-def stream() -> Iterator[io.StringIO]:
+def stream(json_log: io.StringIO) -> io.StringIO:
     """Where the log goes."""
-    root = logging.getLogger()
-    level, others = root.level, list(root.handlers)
-    written = io.StringIO()
-    logs.setup("info", "json", {}, written)
-    yield written
-    for handler in [handler for handler in root.handlers if handler not in others]:
-        root.removeHandler(handler)
-        handler.close()
-    root.setLevel(level)
-    for name in logs.QUIET:
-        logging.getLogger(name).setLevel(logging.NOTSET)
+    return json_log
 
 
 @contextmanager
