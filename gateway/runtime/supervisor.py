@@ -284,6 +284,9 @@ class Supervisor:
     def _show(self, fault: RouteFault) -> None:
         text = f"{fault.text}; {fault.hint}" if fault.hint else fault.text
         self.lane.faults.set("start", fault.code, text)
+        if fault.code != "disconnected":
+            # Why it was not served is known now; else the status would go on with the code of what was seen before.
+            self.lane.faults.clear(UNHEARD)
 
     async def _pause(self, failures: int) -> None:
         """Wait before the next try; a connection that comes back ends the wait."""

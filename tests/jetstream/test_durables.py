@@ -127,6 +127,20 @@ async def test_a_durable_that_refuses_every_request_takes_its_route_down_and_is_
     await arrived(nc, "OUT", 1)
 
 
+async def test_the_status_says_what_the_last_try_to_open_found(
+    nc: Client, run_gateway: RunGateway, route: Route
+) -> None:
+    """And no longer what was seen of a durable that is gone."""
+    await make_consumer(nc, priority_groups=["g"], priority_policy="overflow")
+    gateway = await run_gateway({"routes": [route(source={"manage": "verify"})]}, wait=False)
+    await gateway.down("pull-refused")
+    await api(nc, "CONSUMER.DELETE.IN.gateway-r")
+    stats = await gateway.down("no-consumer")
+    assert "Priority Group missing" not in stats.reason
+    await make_consumer(nc)
+    await gateway.up()
+
+
 @pytest.mark.fault("unfit-durable")
 @pytest.mark.parametrize("other", [{"ack_policy": "all"}, {"deliver_subject": "push.here"}])
 async def test_a_consumer_that_is_no_pull_consumer_with_explicit_acks_is_refused(

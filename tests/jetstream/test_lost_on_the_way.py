@@ -30,6 +30,7 @@ async def quiet(nc: Client, run_gateway: RunGateway, route: Route, ordering: Any
     await active(gateway)
     await arrived(nc, "OUT", 1)
     lane = ordered(gateway)
+    await eventually(lambda: lane._source.wanted == 2)
     lane._max_in_flight = 0
     await publish(nc, range(1, 3))
     await arrived(nc, "OUT", 3)
