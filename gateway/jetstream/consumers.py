@@ -40,10 +40,8 @@ class Durable:
         self._stream = ""
         self.made = ""
         """When the server made the consumer that was last found."""
-        self._made_as: dict[str, Any] = {}
-        """What we made it with, as long as it is not known for sure that the server stores it."""
         self._looks_left = 0
-        """How often that is still asked."""
+        """How often it is still asked whether the server stores what we made."""
         self._floor: int | None = None
         """Up to here everything was settled, in the stream created at `_stream` by the consumer made at `_made`."""
         self._update = Update(api, replicas, source, route, self.differences, self._merged)
@@ -70,21 +68,22 @@ class Durable:
         self.stood_at(info)
         return stream, info
 
-    async def stored(self) -> bool:
+    async def stored(self, info: dict[str, Any]) -> bool:
         """Whether the server stores the durable that we made, where a restart finds it; asked twice, then believed.
 
-        To make it again as it is changes nothing, but has the server write it, which fails when its folder is gone.
+        To update it to what it is (`info`, as it was just seen) changes nothing, but has the server write it, which
+        fails when its folder is gone. To create it as it is would do the same, and make it anew where somebody has
+        deleted it meanwhile: without what is known of its position. Raises ApiError, of one that is gone too, and
+        ApiUnavailable.
         """
         if not self._looks_left:
             return True
         try:
-            await self._request("create", self._made_as)
+            await self._request("update", info["config"])
         except ApiError as error:
             if error.err_code == CONSUMER_NOT_STORED:
                 return False
-            if error.err_code != CONSUMER_EXISTS:
-                raise
-            # Somebody has changed it since, and the server has written that.
+            raise
         self._looks_left -= 1
         return True
 
@@ -98,7 +97,7 @@ class Durable:
             info = await self._found()
         for _ in range(MAKES):
             info = await self._compare(stream, info) if info is not None else await self._create(stream)
-            if await self.stored():
+            if await self.stored(info):
                 return stream, info
             await self._remove()
             info = None
@@ -156,7 +155,7 @@ class Durable:
             info = await self._api.request(f"CONSUMER.INFO.{source.stream}.{source.durable}")
             return await self._compare(stream, info)
         # In a cluster what is made and what is removed are entries of one log, applied one after the other.
-        self._made_as, self._looks_left = wanted, 0 if info.get("cluster") else 2
+        self._looks_left = 0 if info.get("cluster") else 2
         self._update.done()
         messages = stream.get("state", {}).get("messages", 0)
         log.info(

@@ -75,7 +75,7 @@ class Lookout:
             if now >= self._stream_due:
                 self._of_stream = of_stream(source, await self._api.stream_info(source.stream))
                 self._stream_due = time.monotonic() + STREAM_EVERY
-            stored = info.get("created") != self._durable.made or await self._durable.stored()
+            stored = info.get("created") != self._durable.made or await self._durable.stored(info)
         except (ApiError, ApiUnavailable) as error:
             raise RouteFault("jetstream-unavailable", str(error)) from error
         self._durable.stood_at(info)

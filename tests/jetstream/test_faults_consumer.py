@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import shutil
 import time
@@ -14,6 +15,7 @@ from nats.js import JetStreamContext
 
 from gateway.jetstream import source as source_module
 from gateway.jetstream.api import REMOVAL
+from gateway.jetstream.consumers import Durable
 from gateway.jetstream.server import EmbeddedServer
 from gateway.runtime import gateway as gateway_module
 from tests.jetstream.conftest import Route, RunGateway
@@ -71,6 +73,33 @@ async def test_a_durable_deleted_over_held_and_waiting_events_loses_none(
     assert sorted(message.json for message in await arrived(nc, "FULL", 7)) == list(range(7))
     await settled(nc)
     assert gateway.stats().up
+
+
+@pytest.mark.fault("consumer-deleted")
+@pytest.mark.usefixtures("full")
+async def test_a_durable_deleted_while_it_is_asked_for_is_not_made_without_its_position(
+    nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the server stores it is asked by a request that would make one where there is none."""
+    request, asked, deleted = Durable._request, 0, asyncio.Event()
+
+    async def third_comes_late(durable: Durable, action: str, config: dict[str, Any]) -> dict[str, Any]:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            await deleted.wait()
+        return await request(durable, action, config)
+
+    monkeypatch.setattr(Durable, "_request", third_comes_late)
+    held = route(source={"start": "new"}, **HELD, **{"max-in-flight": 2})
+    gateway = await run_gateway({"routes": [held]})
+    await send(js, *range(1, 7))
+    await eventually(lambda: gateway.stats().circuit_open and asked == 3)
+    await api(nc, "CONSUMER.DELETE.IN.gateway-r")
+    deleted.set()
+    await change_stream(nc, "FULL", max_msgs=-1)
+    assert sorted(message.json for message in await arrived(nc, "FULL", 7)) == list(range(7))
+    await settled(nc)
 
 
 @pytest.mark.fault("consumer-deleted")
