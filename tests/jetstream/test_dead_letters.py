@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import datetime
 from typing import Any
 
@@ -106,15 +107,16 @@ async def test_without_a_dead_letter_stream_the_start_says_so_and_the_event_wait
 ) -> None:
     await make_stream(nc, "IN", ["in.>"])
     await make_stream(nc, "OUT", ["out.>"])
-    gateway = await run_gateway({"routes": [route(**RAW, source={"ack-wait": "1s"})]}, RejectBad)
+    gateway = await run_gateway({"routes": [route(**RAW, source={"ack-wait": "4s"})]}, RejectBad)
     (warning,) = [record for record in caplog.records if getattr(record, "event", "") == "route.no-dead-letter-stream"]
     assert "no stream takes dlq.r" in warning.getMessage()
     for data in (b"bad", b"good"):
         await js.publish("in.a", data)
     stats = await gateway.down("no-stream")
     assert "dlq.r" in stats.reason
-    tries = stats.retries["no-stream"]
-    await eventually(lambda: stats.retries["no-stream"] > tries + 3)
+    began, tries = time.monotonic(), stats.retries["no-stream"]
+    await eventually(lambda: time.monotonic() - began > 4.5)
+    assert stats.retries["no-stream"] > tries + 3
     assert (await in_flight(nc), stats.outcomes["dead_lettered"]) == (1, 0)
     await make_stream(nc, "DLQ", ["dlq.>"])
     await gateway.up()
