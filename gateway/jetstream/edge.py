@@ -73,8 +73,8 @@ class JetStreamEdge:
             return None
         return self._instance if source.pinned else self.replicas.holder(source.pin)
 
-    def _pins(self) -> Iterator[str]:
-        return (source.pin for source in list(self._pinned.values()) if source.pinned and source.pin)
+    def _pins(self) -> Iterator[tuple[str, bool]]:
+        return ((source.pin, source.pinned) for source in list(self._pinned.values()) if source.pin)
 
     def _streams_read(self) -> set[str]:
         return {route.source.stream for route in self._config.routes if route.enabled}

@@ -32,7 +32,10 @@ TTL = 90.0
 LONGEST = 600.0
 """Seconds between two tries to use a bucket that cannot be used, at most."""
 SOON = 1.0
-"""Seconds after somebody became active in an ordered route until the records are written and read: others follow."""
+"""Seconds after somebody became active in an ordered route until the records are written and read: others follow.
+Pauses begin with it, and double, while the bucket cannot be used, or does not say who has a pin: most often somebody
+was only slow.
+"""
 MOST_PINS = 250
 """Pins one record can name: its size is bounded."""
 PARTING = 1.0
@@ -51,10 +54,10 @@ class Replicas:
         digest: str,
         streams: Callable[[], Iterable[str]],
         told: Callable[[int, int], None] = lambda replicas, configs: None,
-        pins: Callable[[], Iterable[str]] = tuple,
+        pins: Callable[[], Iterable[tuple[str, bool]]] = tuple,
     ) -> None:
         """`streams` are those the routes read: the bucket is as safe as they are. `told` hears how many are seen, and
-        `pins` are those that are had now.
+        `pins` are those that somebody has now, and whether that is this one.
         """
         self._api = api
         self._connection = api.connection
@@ -78,7 +81,8 @@ class Replicas:
         self._task: asyncio.Task[None] | None = None
         self._fault = ""
         self._failed = False
-        self._pause = EVERY
+        self._again = 0
+        """How often, one after the other, it was not used, or did not tell all."""
         self._differing: tuple[str, ...] = ()
         self._may = False
         self.turns = 0
@@ -141,17 +145,20 @@ class Replicas:
     async def _keep(self) -> None:
         while True:
             self._news.clear()
+            well, most = True, EVERY
             if self._connection.connected and any(True for _ in self._streams()):
                 try:
                     await self._newer(again=True)
-                    self._pause = EVERY
+                    well = all(self.holder(pin) for pin, ours in self._pins() if not ours)
                 except Retry:
-                    self._pause = min(2 * self._pause, LONGEST)
+                    well, most = False, LONGEST
                 except Exception:
                     log.exception("looking at replicas failed", extra={"event": "replicas.failed"})
+            self._again = 0 if well else self._again + 1
+            pause = most if well else min(SOON * 2 ** min(self._again, 20), most)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), self._pause * (0.9 + 0.2 * random.random()))
-                self._pause = EVERY
+                await asyncio.wait_for(self._news.wait(), pause * (0.9 + 0.2 * random.random()))
+                self._again = 0
 
     async def _newer(self, *, again: bool = False) -> list[str]:
         born: dict[str, int] = {}
@@ -212,7 +219,8 @@ class Replicas:
             # A config is as old as the oldest record of it, be it of a replica that has just died.
             known = [replica.born for replica in found if replica.config == digest]
             self._born = min(known) if known else max([last, *(replica.born for replica in found)]) + 1
-        mine = Replica(self.instance, digest, self._born, tuple(map(fingerprint, islice(self._pins(), MOST_PINS))))
+        pins = (fingerprint(pin) for pin, ours in self._pins() if ours)
+        mine = Replica(self.instance, digest, self._born, tuple(islice(pins, MOST_PINS)))
         await self.bucket.put(self._key, msgspec.json.encode(mine))
         self._shown = digest
         return [mine, *(replica for replica in found if replica.instance != self.instance)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,9 @@ from tests.support.streams import consumer_state
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pin of a crashed replica lapses, and the records are written, sooner than in production."""
-    monkeypatch.setattr(pin, "TIMEOUT", 1.0)
-    monkeypatch.setattr(pin, "RENEWAL", 0.2)
+    """Nothing depends on what is done now and then only, and no pin lapses while a test looks who has it."""
+    monkeypatch.setattr(pin, "TIMEOUT", 60.0)
+    monkeypatch.setattr(replicas, "EVERY", 3600.0)
     monkeypatch.setattr(replicas, "SOON", 0.1)
 
 
@@ -76,7 +77,9 @@ async def test_everybody_can_tell_who_is_active(
     await eventually(lambda: holders(one, two) == [None, two.app.instance])
 
     async def second() -> bool:
-        return bool((await shown(one_route))[1] == two.app.instance)
+        word = (await shown(one_route))[1]
+        assert word == two.app.instance, word
+        return True
 
     await eventually(second)
     await two.stop()
@@ -85,6 +88,28 @@ async def test_everybody_can_tell_who_is_active(
         return bool((await shown(one_route))[1] == "nobody")
 
     await eventually(nobody)
+
+
+async def test_a_record_that_comes_late_is_looked_for_again(
+    nc: Client, streams: None, run_gateway: RunGateway, route: Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The active one writes it at about the time at which the others read it."""
+    one_route = route(ordering="strict")
+    one = await run_gateway({"routes": [one_route]})
+    bucket, looked = one.app.edge.replicas.bucket, asyncio.Event()
+    put = bucket.put
+
+    async def late(*record: Any) -> Any:
+        await looked.wait()
+        return await put(*record)
+
+    monkeypatch.setattr(bucket, "put", late)
+    await publish(nc, 1)
+    await eventually(lambda: holders(one) == [one.app.instance])
+    two = await run_gateway({"routes": [one_route]})
+    await eventually(lambda: holders(two) == [""] and two.app.edge.replicas._again > 1)
+    looked.set()
+    await eventually(lambda: holders(two) == [one.app.instance])
 
 
 async def test_a_replica_nobody_can_name_is_unknown(
