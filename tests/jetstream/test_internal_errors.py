@@ -48,7 +48,7 @@ async def test_an_event_we_fail_over_ends_in_its_dead_letter_or_waits_for_a_bett
     letter = Broken(failing.dead_letter, 2)
     if letter_too:
         monkeypatch.setattr(failing, "dead_letter", letter)
-    gateway = await run_gateway({"routes": [route(retry={"attempts": 2})]})
+    gateway = await run_gateway({"routes": [route(retry={"attempts": 2}, source={"ack-wait": "30s"})]})
     await js.publish("in.a", b'"odd"')
     await eventually(lambda: broken.calls >= 2)
     if letter_too:

@@ -73,7 +73,7 @@ async def test_a_dropped_event_is_acknowledged_and_goes_nowhere(
 async def test_what_cannot_be_decoded_is_dead_lettered_once_and_the_lane_goes_on(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, codec: Any
 ) -> None:
-    gateway = await run_gateway({"routes": [route(codec=codec, filters=READS_KIND)]})
+    gateway = await run_gateway({"routes": [route(codec=codec, filters=READS_KIND, source={"ack-wait": "30s"})]})
     for data in BAD_JSON.values():
         await js.publish("in.bad", data)
     await js.publish("in.good", b'{"kind": "good"}')

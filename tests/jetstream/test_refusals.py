@@ -140,7 +140,8 @@ async def test_no_stream_for_a_templated_subject_is_believed_after_ten_seconds_a
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The log says at once that it waits, without what the event made of the subject."""
-    gateway = await run_gateway({"routes": [route(targets=[{"subject": "{to}.x", "name": "to"}, GOOD])]})
+    targets = [{"subject": "{to}.x", "name": "to"}, GOOD]
+    gateway = await run_gateway({"routes": [route(targets=targets, source={"ack-wait": "5s"})]})
     began = time.monotonic()
     for to in ("nowhere", "out", "nowhere"):
         await js.publish("in.a", b'{"to": "%b"}' % to.encode())

@@ -119,7 +119,7 @@ async def test_after_its_max_age_it_is_dead_lettered(
 async def test_a_pause_within_ack_wait_is_spent_in_the_window_without_a_redelivery(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
-    gateway = await run_gateway({"routes": [route(transforms=flaky(2, after=1.5), source={"ack-wait": "2s"})]}, Flaky)
+    gateway = await run_gateway({"routes": [route(transforms=flaky(2, after=3), source={"ack-wait": "4s"})]}, Flaky)
     await js.publish("in.a", b"{}")
     await arrived(nc, "OUT", 1)
     await settled(nc)

@@ -123,8 +123,10 @@ async def test_replicas_and_routes_share_a_subject(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
     audits = [{"stream": {"subject": "audit.all"}}]
-    source = {"stream": "IN", "subjects": ["in.>"]}
-    routes = [route(audits=audits), route("other", audits=audits, source=source, targets=[{"subject": "out.other"}])]
+    # What comes to the other replica too, because ack-wait is over, has two records.
+    source = {"ack-wait": "30s"}
+    other = route("other", audits=audits, source=source, targets=[{"subject": "out.other"}])
+    routes = [route(audits=audits, source=source), other]
     for _ in range(2):
         await run_gateway({"routes": routes})
     await publish(js, 200)
@@ -157,7 +159,7 @@ async def test_a_full_stream_holds_the_route_until_it_is_raised(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
     await change_stream(nc, "AUDIT", discard="new", max_msgs=20)
-    gateway = await run_gateway({"routes": [route(audits=[STREAM])]})
+    gateway = await run_gateway({"routes": [route(audits=[STREAM], source={"ack-wait": "30s"})]})
     await publish(js, 100)
     stats = await gateway.down("audit-failed")
     assert "maximum messages exceeded" in stats.reason

@@ -56,13 +56,13 @@ def _let_go(run_gateway: RunGateway) -> Iterator[None]:
 async def test_a_step_that_survives_its_cancellation_keeps_its_event_and_its_route_until_it_returns(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
-    source = {"ack-wait": "2s"}
+    source = {"ack-wait": "4s"}
     gateway = await run_gateway({"routes": [route(filters=["deaf"], timeout="200ms", source=source)]}, Deaf)
     await js.publish("in.a", b"{}")
     stats = await gateway.down("step-stuck")
     stuck = time.monotonic()
     # Longer than ack-wait: what is stuck must not be given to anybody else.
-    await eventually(lambda: time.monotonic() - stuck > 2.4)
+    await eventually(lambda: time.monotonic() - stuck > 4.5)
     assert (await count(nc, "OUT"), await in_flight(nc), stats.received, Deaf.calls) == (0, 1, 1, 1)
     Deaf.gate.set()
     await arrived(nc, "OUT", 1)
@@ -94,11 +94,11 @@ class Blocking(Transform, name="blocking"):
 async def test_a_blocking_component_has_one_thread_and_waiting_for_it_is_no_time_out(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
-    """40 calls of 50 ms each take two seconds; each alone is far below the limit of one."""
-    gateway = await run_gateway({"routes": [route(transforms=["blocking"], timeout="1s")]}, Blocking)
-    for number in range(40):
+    """80 calls of 50 ms each take four seconds; each alone is far below the limit of three."""
+    gateway = await run_gateway({"routes": [route(transforms=["blocking"], timeout="3s")]}, Blocking)
+    for number in range(80):
         await js.publish("in.a", b"%d" % number)
-    await arrived(nc, "OUT", 40)
+    await arrived(nc, "OUT", 80)
     await settled(nc)
     assert Blocking.threads == {"gateway-blocking"}
     assert Blocking.together == 1

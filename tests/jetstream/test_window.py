@@ -81,7 +81,7 @@ async def test_an_event_larger_than_the_window_comes_alone_and_still_passes(
     nats_server: EmbeddedServer, nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
     await restart_with(nats_server, nc, "max_payload: 8388608")
-    fields = {"codec": "raw", "max-in-flight-bytes": "1MiB"}
+    fields = {"codec": "raw", "max-in-flight-bytes": "1MiB", "source": {"ack-wait": "30s"}}
     sizes = [10, 5 * MIB, 200_000, 5 * MIB, 3 * MIB, 10, 10, 2 * MIB, 900_000, 10]
     for size in sizes:
         await js.publish("in.a", b"x" * size)
@@ -100,10 +100,10 @@ async def test_a_rate_holds_back_without_a_redelivery(
     for number in range(100):
         await nc.publish("in.a", b"%d" % number)
     began = time.monotonic()
-    gateway = await run_gateway({"routes": [route(rate="40/s")]})
+    gateway = await run_gateway({"routes": [route(rate="20/s", source={"ack-wait": "4s"})]})
     await arrived(nc, "OUT", 100)
     took = time.monotonic() - began
-    assert 2.0 < took < 15, "100 events at 40 a second, the first ten at once"
+    assert 4.0 < took < 20, "100 events at 20 a second, the first ones at once"
     await settled(nc)
     assert gateway.stats().redeliveries == 0
 
