@@ -69,7 +69,7 @@ class Application:
         self._gateway = Gateway(self._edge, self.stats, SystemClock(), self.instance, self._life, self._shared)
         self._http: HttpServer | None = None
         self._lag: asyncio.Task[None] | None = None
-        self._block_watch = BlockWatch(self._owner_of)
+        self._block_watch = BlockWatch(self._owner_of, self._gateway.pace)
         self._told = False
         self.effective: Callable[[], dict[str, Any]] = dict
         """The running config as people read it, set by whoever loads it."""

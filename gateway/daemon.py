@@ -23,6 +23,7 @@ from .errors import ConfigError
 from .observe import logs
 from .problems import log_fields
 from .registry import Registry
+from .runtime.ticks import until_tick
 from .systemd import Notifier, Throughput, status_line, told_by_systemd, watchdog_interval
 from .web.health import health
 
@@ -158,7 +159,7 @@ class Daemon:
                 self._notifier.busy(BUSY)
             if now - pinged >= every and now - self._app.swept_at < STALLED and self._notifier.watchdog():
                 pinged = now
-            await asyncio.sleep(min(TICK, every / 2))
+            await asyncio.sleep(min(until_tick(now, TICK), every / 2))
 
     async def _reloads(self) -> None:
         while True:

@@ -18,14 +18,16 @@ from types import CodeType, FrameType
 import msgspec
 
 from ..plugin import Component
-from ..runtime.ticks import until_tick
+from ..runtime.ticks import SELDOM, Pace
 
 log = logging.getLogger("gateway.plugins")
 
-BEAT = 0.1
-"""Seconds between two beats of the loop, and two looks of the thread while one is missing."""
+LOOK = 0.1
+"""Seconds between two looks of the thread while a beat of the loop is missing."""
 BLOCKED = 0.25
-"""Seconds without a beat after which the loop counts as blocked, and the thread looks; every route waits meanwhile."""
+"""Seconds without a beat after which the loop counts as blocked, and the thread looks; every route waits meanwhile.
+While every route only waits for events, a beat is due seldom, and so much later it is missing.
+"""
 QUIET = 60.0
 """Seconds between two log lines about the same component of the same route."""
 
@@ -76,11 +78,14 @@ def _at_it(suspects: list[Culprit]) -> bool:
 class BlockWatch:
     """Watches one event loop from a thread; every blockage is logged once, with plugin, route and place."""
 
-    def __init__(self, owner_of: Callable[[type[Component]], str]) -> None:
-        """`owner_of` gives the name of the plugin that offers a component."""
+    def __init__(self, owner_of: Callable[[type[Component]], str], pace: Pace | None = None) -> None:
+        """`owner_of` gives the name of the plugin that offers a component; the loop beats at this `pace`."""
+        self._pace = pace or Pace()
         self._owner_of = owner_of
         self._beat = 0.0
-        self._stop = threading.Event()
+        self._stopped = False
+        self._wake = threading.Event()
+        """Set to have the thread look anew: what it waits for has changed."""
         self._task: asyncio.Task[None] | None = None
         self._thread = 0
         self._told: dict[tuple[str, str, str], float] = {}
@@ -91,35 +96,49 @@ class BlockWatch:
         """Begin, on the loop to be watched."""
         self._beat = time.monotonic()
         self._thread = threading.get_ident()
+        self._pace.stirred.append(self._quicken)
         self._task = asyncio.get_running_loop().create_task(self._beats())
         threading.Thread(target=self._watch, name="gateway-block-watch", daemon=True).start()
 
     def stop(self) -> None:
         """End."""
-        self._stop.set()
+        self._stopped = True
+        self._wake.set()
         if self._task is not None:
             self._task.cancel()
+            self._task = None
+            self._pace.stirred.remove(self._quicken)
 
     async def _beats(self) -> None:
         self._beneath = frozenset(_codes(sys._getframe()))
         while True:
-            self._beat = now = time.monotonic()
-            await asyncio.sleep(until_tick(now, BEAT))
+            self._beat = time.monotonic()
+            await self._pace.tick()
+
+    def _quicken(self) -> None:
+        """The loop turns, and is about to work on an event: from now on a beat is missed soon."""
+        self._beat = time.monotonic()
+        self._wake.set()
 
     def _watch(self) -> None:
         reported = 0.0
         suspects: list[Culprit] = []
         looked_at, used = time.monotonic(), time.process_time()
-        pause = BEAT
-        while not self._stop.wait(pause):
+        pause = LOOK
+        while True:
+            self._wake.wait(pause)
+            self._wake.clear()
+            if self._stopped:
+                return
             now, cpu, beat = time.monotonic(), time.process_time(), self._beat
             # Late ourselves, and the processor was busy: the interpreter was kept from us. A process that was stopped,
             # or a machine that slept, is late as well, but has computed nothing.
             kept = now - looked_at - pause > BLOCKED and cpu - used > (now - looked_at) / 4
             looked_at, used = now, cpu
             # Without another beat the loop counts as blocked then, and not before.
-            pause = max(BEAT, beat + BLOCKED - now)
-            if beat == reported or now - beat < BLOCKED:
+            late = BLOCKED + SELDOM if self._pace.calm else BLOCKED
+            pause = max(LOOK, beat + late - now)
+            if beat == reported or now - beat < late:
                 suspects.clear()
                 continue
             found = culprit(sys._current_frames().get(self._thread))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
@@ -16,13 +17,15 @@ from ..routing.sharing import SharedComponents
 from .opening import Openings, RouteComponents
 from .stats import GatewayStats, RouteState, RouteStats
 from .supervisor import RouteLife, Supervisor
-from .ticks import until_tick
+from .ticks import Pace
 from .timing import time_steps, timed
 
 log = logging.getLogger("gateway")
 
-SWEEP = 0.1
-"""Seconds between two sweeps; one sweep serves every lane."""
+ASKED = 4
+"""In one sweep of so many a route that rests is asked whether it still does: an event that comes ends its rest at once,
+and what else may end it can wait that long.
+"""
 POLL_PENDING = 5.0
 """Seconds between two looks at the consumers' backlogs."""
 POLL_AT_ONCE = 10
@@ -74,6 +77,8 @@ class Gateway:
         self.supervisors: dict[str, Supervisor] = {}
         self._waiting: dict[str, RouteComponents] = {}
         """What routes will use whose predecessors still drain."""
+        self.pace = Pace()
+        """When sweeps are due; one serves every lane."""
         self._sweeper: asyncio.Task[None] | None = None
         self._poller: asyncio.Task[None] | None = None
         self.swept_at = 0.0
@@ -207,6 +212,7 @@ class Gateway:
         )
         if predecessor is not None and predecessor.route.origin == route.origin:
             supervisor.lane.inherit(predecessor.lane)
+        supervisor.lane.stir = self.pace.stir
         self.supervisors[route.name] = supervisor
         supervisor.start()
 
@@ -222,11 +228,18 @@ class Gateway:
 
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(until_tick(loop.time(), SWEEP))
-            for supervisor in list(self.supervisors.values()):
-                supervisor.sweep()
-            self.swept_at = asyncio.get_running_loop().time()
+        for sweep in itertools.count():
+            await self.pace.tick()
+            every, calm = self.pace.calm, True
+            for turn, supervisor in enumerate(list(self.supervisors.values()), sweep):
+                if every or turn % ASKED == 0 or not supervisor.lane.resting:
+                    supervisor.sweep()
+                calm = calm and supervisor.lane.resting
+            if calm:
+                self.pace.rest()
+            else:
+                self.pace.stir()
+            self.swept_at = loop.time()
 
     async def _poll(self) -> None:
         """Look at the consumers' backlogs, a few at a time."""

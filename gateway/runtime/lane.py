@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 
 from ..event import Delivery
 from ..ports import Backlog, Clock, Publisher, Source, SourceInfo
@@ -54,19 +55,8 @@ class Lane:
         self._publisher = publisher
         self._clock = clock
         self._now = clock.monotonic
-        self._journey = journey(
-            route,
-            source,
-            publisher,
-            stats,
-            self.window,
-            self.faults,
-            clock,
-            instance,
-            self._left,
-            self._verify,
-            workers or Workers(),
-        )
+        told = self._left, self._verify, workers or Workers()
+        self._journey = journey(route, source, publisher, stats, self.window, self.faults, clock, instance, *told)
         self._sender = self._journey.sender
         self.settler = self._journey.settler
         self.answered = self._sender.answered
@@ -86,6 +76,10 @@ class Lane:
         self._draining = False
         self._succeeded = False
         self._last_sweep, self._rests_until = clock.monotonic(), 0.0
+        self.resting = False
+        """Whether it was found to rest, and no event has come since."""
+        self.stir: Callable[[], None] = lambda: None
+        """Called with the event that ends a rest: sweeps are seldom while every lane rests."""
         self.lost = asyncio.Event()
         """Set when the source must be opened again."""
         self.empty = asyncio.Event()
@@ -113,7 +107,7 @@ class Lane:
         self._ready = True
         self.faults.heed(info.remarks)
         self.lost_reason = ("", "")
-        self._last_sweep, self._rests_until = self._now(), 0.0
+        self._last_sweep, self._rests_until, self.resting = self._now(), 0.0, False
         self._sender.resend()
         self._work_off()
         self.refill()
@@ -205,6 +199,9 @@ class Lane:
         if self._draining:
             self._source.nak(delivery.token)
             return
+        if self.resting:
+            self.resting = False
+            self.stir()
         entry = Entry(delivery, now, now + self._ack_wait / 2)
         self.window.add(entry)
         # The usual case without a call: each event comes by here.
@@ -236,12 +233,12 @@ class Lane:
 
     @property
     def rests(self) -> bool:
-        """Whether a sweep would find nothing to do: asked for every route ten times a second, so it asks little."""
+        """Whether a sweep would find nothing to do: asked for every route again and again, so it asks little."""
         now = self._now()
-        if now >= self._rests_until or self.window.entries or not self._source.wanted:
-            return False
-        self._last_sweep = now
-        return True
+        self.resting = now < self._rests_until and not self.window.entries and self._source.wanted > 0
+        if self.resting:
+            self._last_sweep = now
+        return self.resting
 
     def sweep(self) -> None:
         """Everything that depends on time: in-progress, time-outs, pauses, probes, the watchdog of the pulls."""
@@ -278,14 +275,16 @@ class Lane:
             self.faults.release(PARKED, healed=False)
         self.stats.circuit_open = self._sender.any_open
         self._give_up_held()
-        self._rests_until = 0.0
-        if self._waits():
+        self._rests_until, self.resting = 0.0, self._waits()
+        if self.resting:
             self._rests_until, self.stats.in_flight = now + REST, 0
 
     def _waits(self) -> bool:
         """Whether there is nothing to do before an event comes, or the source has something to say."""
         idle = self._ready and not self.window.entries and not self._draining and self._source.heard
-        return idle and not self._waiting and not self.stats.parked and not self._sender.any_open
+        idle = idle and not self._waiting and not self.stats.parked and not self._sender.any_open
+        # The last sweep may then be most of a second ago, which a shorter ack-wait would take for a standstill.
+        return idle and self._ack_wait >= 1
 
     def refill(self) -> None:
         """Ask for more, as far as the window has room and every target takes what it is sent."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import Any
 
@@ -10,8 +11,12 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from gateway.jetstream.server import EmbeddedServer
+from gateway.runtime import ticks
+from gateway.runtime.supervisor import Supervisor
+from gateway.runtime.ticks import SELDOM
 from gateway.runtime.window import Window
 from tests.jetstream.conftest import Route, RunGateway
+from tests.support.arrivals import arrived
 from tests.support.eventually import eventually
 from tests.support.running import RunningGateway
 from tests.support.streams import make_stream
@@ -88,6 +93,44 @@ async def test_routes_before_one_full_target_hold_their_windows_and_no_more_also
     await nats_server.start()
     await eventually(lambda: gateway.app.stats.connected)
     await _stand_still(gateway, windows)
+
+
+async def test_a_gateway_that_only_waits_is_woken_seldom_until_an_event_comes(
+    nc: Client, run_gateway: RunGateway, route: Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a route that waits beside one at work is not looked after as often as that one."""
+    await make_stream(nc, "FULL", ["full.>"], max_msgs=1, discard="new")
+    await nc.jetstream().publish("full.up", b"")
+    held = route("held", source={"subjects": ["in.held"], "ack-wait": "30s"}, targets=[{"subject": "full.up"}])
+    gateway = await run_gateway({"routes": [held, _numbered(route, 1)]})
+    pace = gateway.app._gateway.pace
+    stirs: list[bool] = []
+    pace.stirred.append(lambda: stirs.append(True))
+    await eventually(lambda: pace.calm)
+    swept: set[float] = set()
+    began = time.monotonic()
+    await eventually(lambda: swept.add(gateway.app.swept_at) or len(swept) > 5)
+    assert time.monotonic() - began > 4 * SELDOM
+
+    monkeypatch.setattr(ticks, "SELDOM", 3600.0)
+    swept_at = gateway.app.swept_at
+    await eventually(lambda: gateway.app.swept_at > swept_at, what="the last sweep for an hour")
+    sweeps: Counter[str] = Counter()
+    sweep = Supervisor.sweep
+
+    def counted(supervisor: Supervisor) -> None:
+        sweeps[supervisor.route.name] += 1
+        sweep(supervisor)
+
+    monkeypatch.setattr(Supervisor, "sweep", counted)
+    await nc.jetstream().publish("in.held", b"1")
+    await eventually(lambda: sweeps["held"] > 40, what="its target is tried again and again")
+    assert stirs == [True]
+    assert not pace.calm
+    assert 4 < sweeps["r1"] < sweeps["held"] / 2
+    await nc.jetstream().purge_stream("FULL")
+    await arrived(nc, "FULL", 1)
+    await eventually(lambda: pace.calm)
 
 
 def _full(window: Window, size: int) -> bool:

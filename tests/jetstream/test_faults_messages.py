@@ -166,7 +166,9 @@ async def test_ten_thousand_poison_events_in_a_row_are_ten_thousand_dead_letters
         for data in sent:
             await publisher.publish("in.a", data)
         await publisher.settled()
-    config = route(filters=[{"pattern": {"n": [{"exists": True}]}}], **{"max-in-flight": 256})
+    config = route(
+        filters=[{"pattern": {"n": [{"exists": True}]}}], source={"ack-wait": "30s"}, **{"max-in-flight": 256}
+    )
     gateway = await run_gateway({"routes": [config]})
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     await all_settled(nc, "IN", ["gateway-r"], LONG)

@@ -14,7 +14,10 @@ import pytest
 import uvloop
 
 from gateway import Event, Filter
+from gateway.observe import blocking
 from gateway.observe.blocking import BlockWatch, Culprit, culprit
+from gateway.runtime.ticks import Pace
+from tests.support.eventually import eventually
 
 
 class Proxy:
@@ -91,3 +94,47 @@ def test_what_blocks_and_is_no_component_has_its_place_and_no_empty_fields(caplo
     (said,) = [record.__dict__ for record in caplog.records]
     assert said["where"].startswith(__file__)
     assert not said.keys() & {"plugin", "route", "component", "code"}
+
+
+class Waits(threading.Event):
+    """Knows how long somebody waits for it, at most."""
+
+    seconds = 0.0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.seconds = timeout
+        return super().wait(timeout)
+
+
+class Slow(Filter, name="slow"):
+    """Blocks until somebody is told of it."""
+
+    def __init__(self, told: Callable[[], object]) -> None:
+        self.told = told
+
+    def accepts(self, event: Event) -> bool:
+        deadline = time.monotonic() + 30
+        while not self.told() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return True
+
+
+async def test_the_first_event_after_a_calm_is_watched_at_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop beats seldom then, and the event that blocks it is worked on in the same turn in which it came."""
+    caplog.set_level(logging.WARNING, "gateway.plugins")
+    monkeypatch.setattr(blocking, "SELDOM", 3600.0)
+    pace = Pace()
+    watch = BlockWatch(lambda component: "acme", pace)
+    watch._wake = waits = Waits()
+    watch.start()
+    pace.rest()
+    await eventually(lambda: waits.seconds > 1000)
+    pace.stir()
+    Slow(lambda: caplog.records).accepts(None)  # type: ignore[arg-type]
+    watch.stop()
+    (said,) = [record.__dict__ for record in caplog.records]
+    assert (said["component"], said["event"]) == ("slow", "loop.blocked")
+    assert not pace.stirred, "nobody is told once it has stopped"
