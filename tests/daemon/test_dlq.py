@@ -277,7 +277,7 @@ async def test_kill_9_at_any_moment_loses_and_doubles_nothing(
     cut_short = 0
     for _ in range(3):
         before = await count(nc, "OUT")
-        process = await dlq.launch("redrive")
+        process = await dlq.launch("redrive", "--rate", "400/s")  # else all are done while a test stands still
         wanted = min(before + chance.randint(20, 400), letters)
         await eventually(lambda wanted=wanted: _holds(nc, "OUT", wanted), LONG, interval=0.001)
         if process.returncode is None:
