@@ -62,6 +62,7 @@ async def test_each_kind_of_step_is_observed_once_for_every_event_that_reaches_i
         filters=["asked"],
         transforms=["threaded", "perhaps"],
         audits=["log"],
+        source={"ack-wait": "30s"},
         **{"step-durations": True},
     )
     gateway = await run_gateway({"routes": [whole]}, Asked, Threaded, Perhaps)
