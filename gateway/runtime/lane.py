@@ -53,7 +53,6 @@ class Lane:
         self.faults = Faults(stats, clock.time)
         self._source = source
         self._publisher = publisher
-        self._clock = clock
         self._now = clock.monotonic
         told = self._left, self._verify, workers or Workers()
         self._journey = journey(route, source, publisher, stats, self.window, self.faults, clock, instance, *told)
@@ -72,14 +71,12 @@ class Lane:
         self._max_in_flight = config.max_in_flight
         self._max_bytes = int(config.max_in_flight_bytes)
         self._refill_at = max(1, config.max_in_flight // 4)
-        self._ready = False
-        self._draining = False
-        self._succeeded = False
+        self._ready = self._draining = self._succeeded = False
         self._last_sweep, self._rests_until = clock.monotonic(), 0.0
         self.resting = False
         """Whether it was found to rest, and no event has come since."""
         self.stir: Callable[[], None] = lambda: None
-        """Called with the event that ends a rest: sweeps are seldom while every lane rests."""
+        """Called with what ends a rest, most often an event: sweeps are seldom while every lane rests."""
         self.lost = asyncio.Event()
         """Set when the source must be opened again."""
         self.empty = asyncio.Event()
@@ -108,6 +105,7 @@ class Lane:
         self.faults.heed(info.remarks)
         self.lost_reason = ("", "")
         self._last_sweep, self._rests_until, self.resting = self._now(), 0.0, False
+        self.stir()
         self._sender.resend()
         self._work_off()
         self.refill()

@@ -133,6 +133,26 @@ async def test_a_gateway_that_only_waits_is_woken_seldom_until_an_event_comes(
     await eventually(lambda: pace.calm)
 
 
+async def _calm_for_long(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but what stirs has the gateway swept again."""
+    await eventually(lambda: gateway.app._gateway.pace.calm)
+    monkeypatch.setattr(ticks, "SELDOM", 3600.0)
+    swept_at = gateway.app.swept_at
+    await eventually(lambda: gateway.app.swept_at > swept_at, what="the last sweep for an hour")
+    assert gateway.app._gateway.pace.calm
+
+
+async def test_a_route_opened_anew_is_swept_often_from_then_on(
+    nc: Client, run_gateway: RunGateway, route: Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It rests no more, so that no event of it could end the calm; and its ack-wait may be a short one now."""
+    gateway = await run_gateway({"routes": [_numbered(route, 1)]})
+    await _calm_for_long(gateway, monkeypatch)
+    gateway.lane().lost.set()
+    swept_at = gateway.app.swept_at
+    await eventually(lambda: gateway.app.swept_at > swept_at)
+
+
 def _full(window: Window, size: int) -> bool:
     return len(window.entries) > 128 or window.size > MIB - 2 * size
 
