@@ -261,6 +261,8 @@ class JetStreamSource:
         """Nobody serves the request now: no leader, a server going down, too many waiting requests."""
         if self._requests.refused(time.monotonic()):
             self._lose("consumer-unavailable", text or f"nobody serves the consumer ({code})")
+        else:
+            self._ask_again()
 
     def _ask_again(self) -> None:
         if self._sink is not None:

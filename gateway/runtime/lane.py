@@ -210,8 +210,11 @@ class Lane:
             self._waiting.append(entry)
 
     def pull_ended(self) -> None:
-        """A pull request ended early."""
+        """A pull request ended early; after a refusal the sweep asks again, and soon."""
         self.refill()
+        if self.resting and not self._source.wanted:
+            self.resting = False
+            self.stir()
 
     def source_lost(self, code: str, text: str) -> None:
         """The consumer is gone; the supervisor opens it again."""
@@ -282,7 +285,7 @@ class Lane:
         idle = self._ready and not self.window.entries and not self._draining and self._source.heard
         idle = idle and not self._waiting and not self.stats.parked and not self._sender.any_open
         # The last sweep may then be most of a second ago, which a shorter ack-wait would take for a standstill.
-        return idle and self._ack_wait >= 1
+        return idle and self._ack_wait >= 1 and self._source.wanted > 0
 
     def refill(self) -> None:
         """Ask for more, as far as the window has room and every target takes what it is sent."""

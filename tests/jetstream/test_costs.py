@@ -11,6 +11,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from gateway.jetstream.server import EmbeddedServer
+from gateway.jetstream.source import JetStreamSource
 from gateway.runtime import ticks
 from gateway.runtime.supervisor import Supervisor
 from gateway.runtime.ticks import SELDOM
@@ -151,6 +152,21 @@ async def test_a_route_opened_anew_is_swept_often_from_then_on(
     gateway.lane().lost.set()
     swept_at = gateway.app.swept_at
     await eventually(lambda: gateway.app.swept_at > swept_at)
+
+
+async def test_what_was_refused_is_asked_for_again_soon_in_a_calm_too(
+    nc: Client, run_gateway: RunGateway, route: Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No event can come before that, which would end the calm."""
+    monkeypatch.setattr("gateway.jetstream.requests.EXPIRES", 3600.0)
+    gateway = await run_gateway({"routes": [_numbered(route, 1)]})
+    await _calm_for_long(gateway, monkeypatch)
+    source = gateway.lane()._source
+    assert isinstance(source, JetStreamSource)
+    source._arrived("inbox.0", "", b"NATS/1.0 409 Leadership Change\r\n\r\n", b"")
+    assert not source.wanted
+    await eventually(lambda: source.wanted)
+    await eventually(lambda: gateway.app._gateway.pace.calm)
 
 
 def _full(window: Window, size: int) -> bool:
