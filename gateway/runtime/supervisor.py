@@ -39,6 +39,9 @@ CANCEL_AGAIN = 1.0
 UNSERVED = frozenset({"pull-refused", "consumer-unavailable", "source-silent"})
 """Losses of a source that, before it gave any sign of life, are no bad moment of the consumer but its way."""
 
+UNSEEN = frozenset({"disconnected", "jetstream-unavailable"})
+"""Why a source could not be opened, when that says nothing of it."""
+
 
 class RouteLife(Protocol):
     """Who is told of routes that start and stop."""
@@ -284,7 +287,7 @@ class Supervisor:
     def _show(self, fault: RouteFault) -> None:
         text = f"{fault.text}; {fault.hint}" if fault.hint else fault.text
         self.lane.faults.set("start", fault.code, text)
-        if fault.code != "disconnected":
+        if fault.code not in UNSEEN:
             # Why it was not served is known now; else the status would go on with the code of what was seen before.
             self.lane.faults.clear(UNHEARD)
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
+from gateway.errors import RouteFault
 from gateway.jetstream import requests
+from gateway.jetstream.lookout import Lookout
 from tests.jetstream.conftest import Route, RunGateway
 from tests.support.arrivals import arrived, settled
 from tests.support.eventually import eventually
+from tests.support.logged import logged
 from tests.support.streams import api, consumer_state, count, make_stream, read_message
 
 pytestmark = pytest.mark.usefixtures("streams")
@@ -139,6 +143,26 @@ async def test_the_status_says_what_the_last_try_to_open_found(
     assert "Priority Group missing" not in stats.reason
     await make_consumer(nc)
     await gateway.up()
+
+
+async def test_a_route_is_not_up_because_its_durable_could_once_not_be_looked_at(
+    nc: Client, run_gateway: RunGateway, route: Route, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That says nothing of a durable that gives nothing: it still does, once it can be looked at again."""
+    caplog.set_level(logging.INFO, "gateway.route")
+    await make_consumer(nc, priority_groups=["g"], priority_policy="overflow")
+    gateway = await run_gateway({"routes": [route()]}, wait=False)
+    await gateway.down("pull-refused")
+    caplog.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr("gateway.jetstream.lookout.Lookout.find", _unavailable)
+        await eventually(lambda: "nobody answers" in gateway.stats().reason)
+    await eventually(lambda: len(logged(caplog, "source.lost")) > 1, what="opened again, and refused again")
+    assert not logged(caplog, "route.up")
+
+
+async def _unavailable(lookout: Lookout) -> NoReturn:
+    raise RouteFault("jetstream-unavailable", "nobody answers")
 
 
 @pytest.mark.fault("unfit-durable")
