@@ -285,7 +285,7 @@ class Lane:
         idle = self._ready and not self.window.entries and not self._draining and self._source.heard
         idle = idle and not self._waiting and not self.stats.parked and not self._sender.any_open
         # The last sweep may then be most of a second ago, which a shorter ack-wait would take for a standstill.
-        return idle and self._ack_wait >= 1 and self._source.wanted > 0
+        return idle and self._ack_wait >= 2 and self._source.wanted > 0
 
     def refill(self) -> None:
         """Ask for more, as far as the window has room and every target takes what it is sent."""
