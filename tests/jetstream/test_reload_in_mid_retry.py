@@ -13,7 +13,7 @@ from nats.js import JetStreamContext
 from gateway import Event, Retry, Transform
 from gateway.jetstream.server import EmbeddedServer
 from tests.jetstream.conftest import Route, RunGateway
-from tests.support.arrivals import settled
+from tests.support.arrivals import arrived, settled
 from tests.support.eventually import eventually
 from tests.support.running import RunningGateway, read_config, registry_with
 from tests.support.streams import change_stream, consumer_state, count, make_stream, read_stream
@@ -296,9 +296,11 @@ async def test_a_plugin_that_went_away_keeps_its_route_down_and_its_events_in_th
     assert (await gateway.down("plugin-missing", "needs")).reason
     for number, name in enumerate(("needs", "other")):
         await js.publish(f"in.{name}", b'{"n": %d}' % number)
+    await arrived(nc, "OUT", 1)
     await settled(nc, "other")
     assert gateway.lane("other") is other
     assert await stored(nc) == {"out.it": 1}
     await gateway.reload({"routes": routes}, Hangs)
+    await arrived(nc, "OUT", 2)
     await settled(nc, "needs")
     assert await stored(nc) == {"out.it": 2}

@@ -26,9 +26,11 @@ async def settled(nc: Client, route: str = "r", stream: str = "IN", timeout: flo
     """Wait until the route has settled every message of its source: nothing left to deliver, nothing in flight."""
 
     async def done() -> bool:
-        state = await consumer_state(nc, stream, f"gateway-{route}")
-        left = state["num_pending"], state["num_ack_pending"]
-        assert left == (0, 0), f"pending, in flight: {left}"
+        # The server counts what was just stored as pending a moment after it has acknowledged it.
+        for _ in range(3):
+            state = await consumer_state(nc, stream, f"gateway-{route}")
+            left = state["num_pending"], state["num_ack_pending"]
+            assert left == (0, 0), f"pending, in flight: {left}"
         return True
 
     await eventually(done, timeout, f"{route} has settled everything")
