@@ -64,9 +64,13 @@ class Durable:
     async def ensure(self, stream: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Stream and consumer, which is made if it may be made; raises RouteFault, ApiError, ApiUnavailable."""
         stream, info = await self._ensure(stream)
+        self._begins(stream, info)
+        return stream, info
+
+    def _begins(self, stream: dict[str, Any], info: dict[str, Any]) -> None:
+        """This is the consumer there is, and here it stands: one made in its place goes on from there."""
         self._stream, self.made = stream.get("created", ""), info.get("created", "")
         self.stood_at(info)
-        return stream, info
 
     async def stored(self, info: dict[str, Any]) -> bool:
         """Whether the server stores the durable that we made, where a restart finds it; asked twice, then believed.
@@ -156,6 +160,7 @@ class Durable:
             return await self._compare(stream, info)
         # In a cluster what is made and what is removed are entries of one log, applied one after the other.
         self._looks_left = 0 if info.get("cluster") else 2
+        self._begins(stream, info)
         self._update.done()
         messages = stream.get("state", {}).get("messages", 0)
         log.info(

@@ -103,6 +103,38 @@ async def test_a_durable_deleted_while_it_is_asked_for_is_not_made_without_its_p
 
 
 @pytest.mark.fault("consumer-deleted")
+@pytest.mark.parametrize("how", ["deleted", "not stored"])
+async def test_a_durable_that_goes_while_its_route_opens_for_the_first_time_is_made_where_it_stood(
+    nc: Client,
+    js: JetStreamContext,
+    nats_server: EmbeddedServer,
+    run_gateway: RunGateway,
+    route: Route,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+) -> None:
+    """What came since the first one was made is new, too."""
+    request, asked = Durable._request, 0
+
+    async def gone_before_the_second(durable: Durable, action: str, config: dict[str, Any]) -> dict[str, Any]:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            await send(js, 1)
+            if how == "deleted":
+                await api(nc, "CONSUMER.DELETE.IN.gateway-r")
+            else:
+                shutil.rmtree(folder_of(nats_server.store_dir))
+        return await request(durable, action, config)
+
+    monkeypatch.setattr(Durable, "_request", gone_before_the_second)
+    await send(js, 0)
+    await run_gateway({"routes": [route(source={"start": "new"})]})
+    assert [message.json for message in await arrived(nc, "OUT", 1)] == [1]
+    await settled(nc)
+
+
+@pytest.mark.fault("consumer-deleted")
 async def test_with_start_new_a_stream_made_anew_under_a_running_route_is_read_from_its_beginning(
     nc: Client, js: JetStreamContext, run_gateway: RunGateway, route: Route
 ) -> None:
