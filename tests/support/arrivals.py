@@ -5,7 +5,7 @@ from __future__ import annotations
 from nats.aio.client import Client
 
 from .eventually import PATIENCE, eventually
-from .streams import Stored, consumer_state, count, read_stream
+from .streams import Stored, consumer_state, count, left_to_do, read_stream
 
 
 async def arrived(nc: Client, stream: str, number: int, timeout: float = PATIENCE) -> list[Stored]:
@@ -26,11 +26,8 @@ async def settled(nc: Client, route: str = "r", stream: str = "IN", timeout: flo
     """Wait until the route has settled every message of its source: nothing left to deliver, nothing in flight."""
 
     async def done() -> bool:
-        # The server counts what was just stored as pending a moment after it has acknowledged it.
-        for _ in range(3):
-            state = await consumer_state(nc, stream, f"gateway-{route}")
-            left = state["num_pending"], state["num_ack_pending"]
-            assert left == (0, 0), f"pending, in flight: {left}"
+        left = await left_to_do(nc, stream, f"gateway-{route}")
+        assert left == (0, 0), f"pending, in flight: {left}"
         return True
 
     await eventually(done, timeout, f"{route} has settled everything")

@@ -110,3 +110,28 @@ async def consumer_state(nc: Client, stream: str, durable: str) -> dict[str, Any
     answer = await api(nc, f"CONSUMER.INFO.{stream}.{durable}")
     assert "error" not in answer, answer["error"]
     return answer
+
+
+async def left_to_do(nc: Client, stream: str, durable: str) -> tuple[int, int]:
+    """How many messages a durable has still to give out, and how many of those given out are not settled.
+
+    The server counts what was just stored as pending only a moment after it has acknowledged it. Here it counts at
+    once: there is something left as long as the last message that the durable is for has not been given out.
+    """
+    state = await consumer_state(nc, stream, durable)
+    pending, unsettled = int(state["num_pending"]), int(state["num_ack_pending"])
+    if pending or unsettled:
+        return pending, unsettled
+    config = state["config"]
+    filters = config.get("filter_subjects") or [config.get("filter_subject") or ">"]
+    last = max([await _last(nc, stream, subjects) for subjects in filters])
+    return int(last > state["delivered"]["stream_seq"]), 0
+
+
+async def _last(nc: Client, stream: str, subjects: str) -> int:
+    """The sequence of the last message there is on these subjects; 0 without any."""
+    answer = await api(nc, f"STREAM.MSG.GET.{stream}", {"last_by_subj": subjects})
+    if "error" in answer:
+        assert answer["error"]["err_code"] == 10037, answer["error"]
+        return 0
+    return int(answer["message"]["seq"])

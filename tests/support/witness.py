@@ -16,7 +16,7 @@ import nats.errors
 from nats.aio.client import Client
 
 from .eventually import PATIENCE, eventually
-from .streams import Stored, consumer_state
+from .streams import Stored, left_to_do
 
 _BATCH = 2000
 
@@ -89,10 +89,9 @@ async def open_events(nc: Client, stream: str, durables: Iterable[str]) -> int:
     total = 0
     for durable in durables:
         try:
-            state = await consumer_state(nc, stream, durable)
+            total += sum(await left_to_do(nc, stream, durable))
         except (nats.errors.Error, OSError, AssertionError):
             return 1 << 30
-        total += int(state["num_pending"]) + int(state["num_ack_pending"])
     return total
 
 
