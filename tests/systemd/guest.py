@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -115,17 +116,16 @@ class Guest:
         """The guest's process 1, as it is numbered outside: below boot.sh and unshare."""
         assert self._process is not None
         pid = self._process.pid
-        for _ in range(3):
-            try:
+        # What it calls to make ready comes and goes between two looks.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for _ in range(4):
                 if Path(f"/proc/{pid}/comm").read_text() == "systemd\n":
                     return pid
                 children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-            except FileNotFoundError:
-                return 0
-            if not children:
-                return 0
-            pid = int(children[-1])
-        return pid if Path(f"/proc/{pid}/comm").read_text() == "systemd\n" else 0
+                if not children:
+                    break
+                pid = int(children[-1])
+        return 0
 
     def run(self, *command: str, check: bool = True, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run a command inside."""
