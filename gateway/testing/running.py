@@ -174,7 +174,12 @@ class RunningGateway:
 
     async def _unsettled(self, source: Any) -> int:
         info = await self._api.request(f"CONSUMER.INFO.{source.stream}.{source.durable}")
-        return int(info["num_pending"]) + int(info["num_ack_pending"])
+        if left := int(info["num_pending"]) + int(info["num_ack_pending"]):
+            return left
+        # The server counts what was just stored as pending a moment after it has acknowledged it.
+        behind = int(info["delivered"]["stream_seq"]) + 1
+        found = [await self._api.message(source.stream, behind, str(subject)) for subject in source.subjects]
+        return sum(message is not None for message in found)
 
     async def _read(self, stream: str) -> list[Message]:
         state = (await self._api.stream_info(stream))["state"]
